@@ -1,0 +1,1 @@
+"""Slow, flaky, rate-limited, paid model calls as a Kafka stream."""

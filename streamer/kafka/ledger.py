@@ -1,0 +1,146 @@
+"""Which offsets of one partition are unfinished."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from streamer.kafka.record import ConsumerRecordLike, Record
+
+Interval = tuple[int, int]
+"""Offsets from the first up to, and without, the second."""
+
+WINDOW = 24_000
+"""A bitset of so many offsets always fits into a commit's metadata …"""
+SPARSE_UNFINISHED = 600
+"""… and so do the run lengths of so few unfinished offsets …"""
+SPARSE_WINDOW = 2**21
+"""… in a window so wide."""
+SLACK = 256
+"""So much one more poll may add to either of them and still fit (`metadata.BITS`)."""
+
+_UNKNOWN = -1
+_NEVER = (2**63, 2**63)
+
+M = TypeVar("M", bound=ConsumerRecordLike)
+
+
+class Ledger:
+    """The unfinished offsets of one partition, from its opening on.
+
+    Invariants:
+
+    * Every offset below `position` that is not in `unfinished` is finished. So a gap in the log (compaction,
+      aborted transactions, control records, inside of a poll or at the seam of two) costs nothing.
+    * `frontier` is the lowest unfinished offset, or `position` when there is none. It never goes back, and is
+      itself never finished: what was restored as finished right at `position` is stepped over.
+    * An offset leaves `unfinished` through `finish`, once.
+    * What was restored as finished and is not delivered again yet lies above `position`, and stays part of
+      what is to be committed (`end`, `holes`) until `position` has passed it.
+    * `unfinished` is in the order of offsets: polls deliver in order, and nothing is delivered twice.
+    """
+
+    __slots__ = ("_frontier", "_restored", "delivered", "position", "unfinished")
+
+    def __init__(self, frontier: int, finished: Iterable[Interval] = ()) -> None:
+        self.unfinished: dict[int, Record] = {}
+        self.position = frontier
+        self.delivered = 0
+        self._restored = deque(finished)
+        self._frontier = _UNKNOWN
+        self._advance(frontier)
+
+    def fresh(self, messages: Sequence[M]) -> Sequence[M]:
+        """Those of `messages` that are neither delivered already nor restored as finished."""
+        if not messages or not (self._restored or messages[0].offset < self.position):
+            return messages
+        position = self.position
+        intervals = iter(self._restored)
+        start, stop = next(intervals, _NEVER)
+        found = []
+        for message in messages:
+            offset = message.offset
+            while stop <= offset:
+                start, stop = next(intervals, _NEVER)
+            if position <= offset < start:
+                found.append(message)
+        return found
+
+    def deliver(self, records: Sequence[Record], position: int) -> None:
+        """Enter `records`; everything else below `position`, where the consumer stands now, is finished."""
+        if records and records[-1].offset >= position:
+            # The two are not of one poll. To believe either would call finished what was never delivered.
+            raise ValueError(f"position {position} is not behind the last record, {records[-1].offset}")
+        unfinished = self.unfinished
+        if not unfinished:
+            self._frontier = _UNKNOWN
+        for record in records:
+            unfinished[record.offset] = record
+        self.delivered += len(records)
+        self._advance(position)
+
+    def finish(self, offset: int) -> bool:
+        """Take `offset` out; False when it is not there: never delivered, or finished before."""
+        if self.unfinished.pop(offset, None) is None:
+            return False
+        if offset == self._frontier:
+            self._frontier = _UNKNOWN
+        return True
+
+    @property
+    def frontier(self) -> int:
+        # Remembered, for looking up a dict's first key walks over all that was deleted in front of it.
+        if self._frontier == _UNKNOWN:
+            self._frontier = next(iter(self.unfinished), self.position)
+        return self._frontier
+
+    @property
+    def end(self) -> int:
+        """Above all that is known to be finished: `position`, or the end of what was restored."""
+        return self._restored[-1][1] if self._restored else self.position
+
+    @property
+    def holes(self) -> list[int]:
+        """The unfinished offsets between `frontier` and `end`, in order, both excluded."""
+        offsets = list(self.unfinished)
+        start = self.position
+        for first, stop in self._restored:
+            offsets.extend(range(start, first))
+            start = stop
+        return offsets[1:]
+
+    @property
+    def finished(self) -> int:
+        """How many of the delivered ones are finished."""
+        return self.delivered - len(self.unfinished)
+
+    @property
+    def window(self) -> int:
+        return self.position - self.frontier
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another poll may be taken, whatever metadata the next commit will need."""
+        window = self.position - self.frontier
+        return window <= WINDOW or (window < SPARSE_WINDOW and len(self.unfinished) <= SPARSE_UNFINISHED)
+
+    @property
+    def room(self) -> int:
+        """How many records one more poll may bring, so that all that finishes above the frontier still fits.
+
+        At least `SLACK` where `has_room`, else 0. A record counts as one offset: where a poll also skips
+        a gap of hundreds, and the window is nearly full of unfinished ones, it may outgrow the bitset; commits
+        then remember the lower part of it until it is smaller again.
+        """
+        window = self.position - self.frontier
+        unfinished = len(self.unfinished)
+        dense = WINDOW + SLACK - window if window <= WINDOW else 0
+        if window < SPARSE_WINDOW and unfinished <= SPARSE_UNFINISHED:
+            return max(dense, SPARSE_UNFINISHED + SLACK - unfinished)
+        return dense
+
+    def _advance(self, position: int) -> None:
+        position = max(position, self.position)
+        restored = self._restored
+        while restored and restored[0][0] <= position:
+            position = max(position, restored.popleft()[1])
+        self.position = position

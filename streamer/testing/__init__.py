@@ -1,0 +1,1 @@
+"""What tests of topologies, and of Streamer itself, are built with."""

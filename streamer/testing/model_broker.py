@@ -1,0 +1,111 @@
+"""A model of what a broker keeps: logs with gaps, results, and committed offsets with their metadata."""
+
+from bisect import bisect_left
+from random import Random
+from typing import NamedTuple
+
+from streamer.kafka.metadata import Identity
+
+
+class Message:
+    """A message of the input log, and how many results for it were published."""
+
+    __slots__ = ("key", "offset", "results")
+
+    def __init__(self, offset: int, key: bytes | None) -> None:
+        self.offset = offset
+        self.key = key
+        self.results = 0
+
+
+class Log:
+    """One partition of one incarnation of the topic: messages in the order of offsets, with gaps anywhere."""
+
+    def __init__(self, start: int, random: Random, keys: int) -> None:
+        self.random = random.random
+        self.keys = [None, *(b"key-%d" % number for number in range(keys))]
+        self.start = start
+        self.end = start
+        self.messages: list[Message] = []
+        self.offsets: list[int] = []
+        self._answered = 0
+
+    def produce(self, count: int, *, dense: bool = False) -> None:
+        """Append messages and, unless `dense`, keys and the causes of gaps, also behind the last."""
+        random = self.random
+        keys = self.keys[:1] if dense else self.keys
+        for _ in range(count):
+            self.messages.append(Message(self.end, keys[int(random() * len(keys))]))
+            self.offsets.append(self.end)
+            self.end += 1
+            if not dense and random() < 0.25:
+                # Control records take one offset; an aborted transaction or compaction, any number.
+                self.end += 1 if random() < 0.6 else int(random() * 40)
+
+    def index(self, offset: int) -> int:
+        """Of the first message at or above `offset`."""
+        return bisect_left(self.offsets, offset)
+
+    def seam(self, index: int) -> int:
+        """How far a consumer that has read the messages below `index` may say that it is."""
+        return self.offsets[index] if index < len(self.offsets) else self.end
+
+    @property
+    def lowest_unanswered(self) -> int:
+        messages = self.messages
+        while self._answered < len(messages) and messages[self._answered].results:
+            self._answered += 1
+        return self.seam(self._answered)
+
+
+class Committed(NamedTuple):
+    """What the broker holds for one partition, and what the model knows that it says."""
+
+    offset: int
+    text: str
+    finished: frozenset[int]
+    identity: Identity
+    damaged: bool = False
+
+
+class Broker:
+    """One topic: its logs, its committed offsets and its identity."""
+
+    topic = "tasks"
+
+    def __init__(self, random: Random, partitions: int, keys: int) -> None:
+        self.random = random
+        self.keys = keys
+        self.identity = Identity("cluster", "topic")
+        self.logs = [Log(0, random, keys) for _ in range(partitions)]
+        self.committed: list[Committed | None] = [None] * partitions
+
+    def recreate(self) -> None:
+        """Make the topic anew under its old name; the committed offsets stay, as they do behind a mirror."""
+        self.identity = Identity(self.identity.cluster_id, f"topic-{self.random.random()}")
+        starts = [
+            held.offset if held else log.end for held, log in zip(self.committed, self.logs, strict=True)
+        ]
+        self.logs = [Log(start, self.random, self.keys) for start in starts]
+
+    def damage(self, number: int) -> None:
+        """Do to a commit what mirrors, tools and strangers do: only its offset may be believed then."""
+        held = self.committed[number]
+        if held is None:
+            return
+        text, offset = held.text, held.offset
+        kind = int(self.random.random() * 6)
+        at = int(self.random.random() * max(1, len(text) - 4))
+        if not text or kind == 0 or (kind == 1 and offset == 0):
+            text = ""
+        elif kind == 1:
+            offset -= 1 + int(self.random.random() * min(offset, 5))
+        elif kind == 2:
+            text = text[:at]
+        elif kind == 3:
+            text = text[:at] + ("B" if text[at] == "A" else "A") + text[at + 1 :]
+        elif kind == 4:
+            text = "AQAAAYm" + text[7:]
+        else:
+            self.identity = Identity(f"cluster-{self.random.random()}", self.identity.topic_id)
+        self.committed[number] = Committed(offset, text, frozenset(), held.identity, damaged=True)

@@ -1,0 +1,524 @@
+"""The simulator finds every mistake that is planted in the objects it drives.
+
+Each mutant is one small mistake of the kind that has lost or repeated work in real systems. A mutant that is not
+found means that the simulator does not check what its docstring says.
+"""
+
+from itertools import islice
+
+import pytest
+
+from streamer.kafka import metadata
+from streamer.kafka.commit import Commit
+from streamer.kafka.lanes import Lanes
+from streamer.kafka.ledger import Ledger
+from streamer.kafka.metadata import Identity
+from streamer.kafka.partition import Partition
+from streamer.kafka.record import ACKNOWLEDGED, ADMITTED, LOST, PUBLISHING, RUNNING
+from streamer.testing.simulator import Factory, Violation, run
+
+SEEDS = (1, 2, 4, 0)
+STEPS = 5_000
+
+MUTANTS: dict[str, Factory] = {}
+
+
+def mutant(kind: str):
+    """Register the decorated class or function as the one mistake of a factory."""
+
+    def plant(wrong):
+        name = wrong.__name__
+        if kind == "ledger":
+            wrong = type(name, (Partition,), {"ledger_type": wrong})
+            MUTANTS[name] = Factory(partition=wrong)
+        else:
+            MUTANTS[name] = Factory(**{kind: wrong})
+        return wrong
+
+    return plant
+
+
+@mutant("ledger")
+class FrontierOffByOne(Ledger):
+    """The last finished one is committed instead of the first unfinished, as if offsets were counts."""
+
+    @property
+    def frontier(self):
+        return super().frontier + (1 if self.unfinished else 0)
+
+
+@mutant("ledger")
+class HighWaterMark(Ledger):
+    """The position is committed, whatever is unfinished below it."""
+
+    @property
+    def frontier(self):
+        return self.position
+
+
+@mutant("ledger")
+class FrontierOfTheLastFinished(Ledger):
+    """In-order completion is taken for granted: what finishes carries the frontier with it."""
+
+    def finish(self, offset):
+        finished = super().finish(offset)
+        if finished:
+            self._frontier = max(self._frontier, offset + 1)
+        return finished
+
+
+@mutant("ledger")
+class StaleFrontier(Ledger):
+    """The frontier that is remembered outlives the offset it stood for."""
+
+    def finish(self, offset):
+        return self.unfinished.pop(offset, None) is not None
+
+
+@mutant("ledger")
+class GapBehindTheLastLost(Ledger):
+    """Positions are read from records only: control records at the end are never passed."""
+
+    def deliver(self, records, position):
+        super().deliver(records, position if records else 0)
+
+
+@mutant("ledger")
+class GapAtTheSeamLost(Ledger):
+    """What lies between the last record of a poll and the position after it is never finished."""
+
+    def deliver(self, records, position):
+        super().deliver(records, records[-1].offset + 1 if records else position)
+
+
+@mutant("ledger")
+class FinishedTwice(Ledger):
+    """To finish what is finished passes as success."""
+
+    def finish(self, offset):
+        super().finish(offset)
+        return True
+
+
+@mutant("ledger")
+class RestoredHolesIgnored(Ledger):
+    """Everything above the frontier runs again after a crash."""
+
+    def fresh(self, messages):
+        return [message for message in messages if message.offset >= self.position]
+
+
+@mutant("ledger")
+class DeliveredTwice(Ledger):
+    """What the consumer returns a second time is admitted a second time."""
+
+    def fresh(self, messages):
+        return messages
+
+
+@mutant("ledger")
+class RestoredHolesForgotten(Ledger):
+    """The first commit after a crash remembers only what was finished since."""
+
+    @property
+    def end(self):
+        return self.position
+
+    @property
+    def holes(self):
+        return list(islice(self.unfinished, 1, None))
+
+
+@mutant("ledger")
+class NoWindow(Ledger):
+    """Polls go on behind a stuck record until the metadata can't hold what is finished."""
+
+    has_room = True
+    room = 500
+
+
+@mutant("ledger")
+class HalfAWindow(Ledger):
+    """Only the rule of the bitset is kept: a few stuck records stop the partition early."""
+
+    @property
+    def has_room(self):
+        return self.window <= 24_000
+
+    @property
+    def room(self):
+        return 256 if self.has_room else 0
+
+
+@mutant("partition")
+class OpenFromTheStart(Partition):
+    """Records that arrive before the committed offset is known are admitted."""
+
+    def __init__(self, topic, number):
+        super().__init__(topic, number)
+        self.open(0)
+        self.is_open = True
+
+    def open(self, *arguments, **options):
+        self.is_open = False
+        return super().open(*arguments, **options)
+
+
+@mutant("partition")
+class OpenedAfterItWasClosed(Partition):
+    """An assignment that was revoked while its offset was fetched comes to life."""
+
+    def open(self, *arguments, **options):
+        self._closed = False
+        return super().open(*arguments, **options)
+
+
+@mutant("partition")
+class FinishedWhenSent(Partition):
+    """An offset counts as finished when its result is sent, not when it is acknowledged."""
+
+    def publish(self, record):
+        kept = super().publish(record)
+        if kept:
+            self.ledger.finish(record.offset)
+        return kept
+
+    def finish(self, record):
+        return super().finish(record) or self.is_open
+
+
+@mutant("partition")
+class FinishedWhenRefused(Partition):
+    """A result that the broker refused counts as published."""
+
+    def refuse(self, record):
+        if self.is_open:
+            self.ledger.finish(record.offset)
+        return super().refuse(record)
+
+
+@mutant("partition")
+class AcknowledgedTwice(Partition):
+    """A second acknowledgement of one record is let through."""
+
+    def finish(self, record):
+        if record.state is ACKNOWLEDGED:
+            return True
+        return super().finish(record)
+
+
+@mutant("partition")
+class CleanByAnyAcknowledgement(Partition):
+    """The acknowledgement of an older commit clears what was finished since it was sampled."""
+
+    def committed(self, commit):
+        self._clean = (self.ledger.frontier, self.ledger.finished)
+        return True
+
+
+@mutant("partition")
+class CleanWhenSampled(Partition):
+    """A commit counts as done when it is sent."""
+
+    def commit(self):
+        commit = super().commit()
+        if commit is not None:
+            self._clean = (commit.frontier, commit.finished)
+        return commit
+
+
+@mutant("partition")
+class AcknowledgedByAnotherOpening(Partition):
+    """The acknowledgement of a commit from before a rebalance counts after it."""
+
+    def committed(self, commit):
+        self._clean = (commit.frontier, commit.finished)
+        return True
+
+
+@mutant("partition")
+class CleanByFrontier(Partition):
+    """Only a new frontier is worth a commit: what finishes above it waits."""
+
+    def commit(self):
+        if self._clean is not None and self.is_open and self.ledger.frontier == self._clean[0]:
+            return None
+        return super().commit()
+
+
+SAMPLED: dict[bytes, Partition] = {}
+
+
+class _LiveCommit(Commit):
+    """A commit that looks its frontier up again each time."""
+
+    @property
+    def frontier(self):
+        return SAMPLED[self.nonce].frontier
+
+
+@mutant("partition")
+class FrontierSampledTwice(Partition):
+    """Offset and metadata come from two moments."""
+
+    def commit(self):
+        commit = super().commit()
+        if commit is None:
+            return None
+        SAMPLED[self.nonce] = self
+        return _LiveCommit(*commit)
+
+
+@mutant("partition")
+class LateAnswersKept(Partition):
+    """A closed partition goes on taking answers."""
+
+    def answer(self, record):
+        was_open, self.is_open = self.is_open, True
+        kept = super().answer(record)
+        self.is_open = was_open
+        return kept
+
+
+@mutant("partition")
+class LateResultsPublished(Partition):
+    """A closed partition goes on sending results."""
+
+    def publish(self, record):
+        record.state = PUBLISHING
+        return True
+
+
+@mutant("partition")
+class ClosedButNotLost(Partition):
+    """What had not begun when the partition was closed still begins."""
+
+    def close(self):
+        self.is_open = False
+        self._closed = True
+
+
+@mutant("partition")
+class LetGoWhatRuns(Partition):
+    """To let go takes what runs, too, so that its answer is thrown away."""
+
+    def let_go(self):
+        gone = super().let_go()
+        if self.is_open:
+            for record in self.ledger.unfinished.values():
+                if record.state is RUNNING:
+                    record.state = LOST
+                    gone += 1
+        return gone
+
+
+@mutant("partition")
+class LetGoMeansFinished(Partition):
+    """What was let go is not a hole: nobody will read it again."""
+
+    def let_go(self):
+        gone = super().let_go()
+        if self.is_open:
+            for record in list(self.ledger.unfinished.values()):
+                if record.state is LOST:
+                    self.ledger.finish(record.offset)
+        return gone
+
+
+@mutant("partition")
+class ParkedAreForgotten(Partition):
+    """A parked record counts as one that runs, so that a drain waits for it."""
+
+    def let_go(self):
+        parked = (
+            [r for r in self.ledger.unfinished.values() if r.state is not ADMITTED] if self.is_open else []
+        )
+        states = [record.state for record in parked]
+        for record in parked:
+            record.state = RUNNING
+        gone = super().let_go()
+        for record, state in zip(parked, states, strict=True):
+            record.state = state
+        return gone
+
+
+@mutant("partition")
+class RunningMiscounted(Partition):
+    """A late answer is not taken off the count of what runs: a drain never ends."""
+
+    def answer(self, record):
+        kept = super().answer(record)
+        self.running += not kept
+        return kept
+
+
+@mutant("lanes")
+class LetInTwoAtOnce(Lanes):
+    """Who is let in does not lock the lane: the next arrival runs beside it."""
+
+    def leave(self, record):
+        following = super().leave(record)
+        if following is not None:
+            self._holders.pop((following.partition.topic, following.partition.number, following.key))
+        return following
+
+
+@mutant("lanes")
+class LeftByWhoWaits(Lanes):
+    """A record that was lost while it waited frees the lane for others."""
+
+    def leave(self, record):
+        if record.key is not None:
+            lane = (record.partition.topic, record.partition.number, record.key)
+            if lane in self._holders:
+                self._holders[lane] = record
+        return super().leave(record)
+
+
+@mutant("lanes")
+class NotLockedAcrossOpenings(Lanes):
+    """The lock belongs to the assignment: when the partition comes straight back, the key runs twice."""
+
+    def enter(self, record):
+        if record.key is not None:
+            lane = (record.partition.topic, record.partition.number, record.key)
+            holder = self._holders.get(lane)
+            if holder is not None and holder.partition is not record.partition:
+                del self._holders[lane]
+        return super().enter(record)
+
+
+@mutant("lanes")
+class LostAreLetIn(Lanes):
+    """A record that was lost while it waited is let in."""
+
+    def leave(self, record):
+        queue = None
+        if record.key is not None:
+            queue = self._queues.get((record.partition.topic, record.partition.number, record.key))
+        first = queue[0] if queue else None
+        following = super().leave(record)
+        return first if first is not None and first.state is LOST else following
+
+
+@mutant("lanes")
+class LastInFirstOut(Lanes):
+    """Who came last is let in first."""
+
+    def leave(self, record):
+        if record.key is not None:
+            queue = self._queues.get((record.partition.topic, record.partition.number, record.key))
+            if queue:
+                queue.reverse()
+        return super().leave(record)
+
+
+@mutant("lanes")
+class LanesLeak(Lanes):
+    """A key stays locked when the last of its records has left."""
+
+    def leave(self, record):
+        following = super().leave(record)
+        if following is None and record.key is not None and record.state is LOST:
+            self._holders.setdefault((record.partition.topic, record.partition.number, record.key), record)
+        return following
+
+
+@mutant("encode")
+def bitmap_against_another_base(commit, identity):
+    """The holes are counted from another offset than the one that is committed."""
+    holes = tuple(hole + 1 for hole in commit.holes if hole + 1 < commit.end)
+    return metadata.encode(identity, commit.frontier, commit.end, holes, commit.nonce)
+
+
+@mutant("encode")
+def the_last_hole_dropped(commit, identity):
+    """One hole too few is written down."""
+    return metadata.encode(identity, commit.frontier, commit.end, commit.holes[:-1], commit.nonce)
+
+
+@mutant("encode")
+def cut_to_fit(commit, identity):
+    """Metadata that is long is cut off, like any other string."""
+    return commit.metadata(identity)[:1_000]
+
+
+@mutant("decode")
+def base_off_by_one(text, identity, committed):
+    """The finished ones are read against another base than the one they were written against."""
+    restored = metadata.decode(text, identity, committed)
+    return restored._replace(finished=tuple((start + 1, stop + 1) for start, stop in restored.finished))
+
+
+@mutant("decode")
+def metadata_of_another_topic(text, identity, committed):
+    """The finished ones of a topic that was deleted are skipped in the one that took its name."""
+    return _anyhow(text, identity, committed, lambda digests: (identity.digests[0], digests[1]))
+
+
+@mutant("decode")
+def metadata_of_another_cluster(text, identity, committed):
+    """The finished ones of a mirrored topic are skipped in its mirror."""
+    return _anyhow(text, identity, committed, lambda digests: (digests[0], identity.digests[1]))
+
+
+@mutant("decode")
+def another_frontier_accepted(text, identity, committed):
+    """After the offset was set back, the map is believed all the same."""
+    restored = metadata.decode(text, identity, committed)
+    if restored.reason and "committed" in restored.reason:
+        written = int(restored.reason.split(",")[0].split()[-1])
+        return metadata.decode(text, identity, written)._replace(frontier=committed)
+    return restored
+
+
+@mutant("decode")
+def altered_metadata_accepted(text, identity, committed):
+    """Nobody looks at the checksum."""
+    restored = metadata.decode(text, identity, committed)
+    if restored.reason and "altered" in restored.reason:
+        try:
+            body = metadata.a2b_base64(text[4:])[:-4]
+        except ValueError:
+            return restored
+        checked = body + metadata.crc32(body).to_bytes(4)
+        return metadata.decode(text[:4] + metadata.b2a_base64(checked).decode()[:-1], identity, committed)
+    return restored
+
+
+@mutant("decode")
+def any_doubt_means_the_beginning(text, identity, committed):
+    """What can't be believed is taken for a group without offsets."""
+    restored = metadata.decode(text, identity, committed)
+    return restored._replace(frontier=0) if restored.reason else restored
+
+
+class _Unchecked:
+    """What an identity looks like to a reader that compares less than it should."""
+
+    def __init__(self, digests: tuple[bytes, bytes]) -> None:
+        self.digests = digests
+
+
+def _anyhow(text: str, identity: Identity, committed: int, matching) -> metadata.Restored:
+    restored = metadata.decode(text, identity, committed)
+    if restored.reason and "another" in restored.reason:
+        body = metadata.a2b_base64(text[4:])
+        return metadata.decode(text, _Unchecked(matching((body[:8], body[8:16]))), committed)
+    return restored
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_mistake_is_found(name: str) -> None:
+    for seed in SEEDS:
+        try:
+            run(seed, STEPS, MUTANTS[name])
+        except Violation as violation:
+            if violation.invariant != "error":  # it must be seen by a check, not by falling over
+                return
+    pytest.fail(f"{name} was not found in {len(SEEDS)} runs of {STEPS} steps")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_objects_themselves_pass_the_same_runs(seed: int) -> None:
+    assert run(seed, STEPS).commits
