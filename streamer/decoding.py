@@ -1,0 +1,136 @@
+"""Where input is judged: bytes become a task, or one sentence that names the place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from streamer.errors import InvalidTask
+from streamer.forms import BadForm, check_form, check_steps
+from streamer.tasks import Consensus, Fallback, Map, Parallel, Race, Sequence, Task, TaskBase, Workflow
+
+MAX_NESTING = 64
+JSON = "application/json"
+MSGPACK = "application/msgpack"
+UNKNOWN_FIELD = re.compile(r"^Object contains unknown field `(.*?)`(?: - at `(.*)`)?$", re.DOTALL)
+UNKNOWN_KIND = re.compile(r"^Invalid value .* - at `[^`]*\.kind`$", re.DOTALL)
+LEAVES = frozenset({"Llm", "Function", "Plan"})
+
+
+class Decoder:
+    """Decodes messages of one type: a wire task, or the msgspec Struct that a topology's function names.
+
+    ``limit`` is in bytes. Errors are :class:`InvalidTask`, with the reason of the dead letter.
+    """
+
+    def __init__(self, type: Any = Task, limit: int = 1_048_576) -> None:
+        self.type = type
+        self.limit = limit
+        self.json = msgspec.json.Decoder(type)
+        self.msgpack = msgspec.msgpack.Decoder(type)
+
+    def decode(self, data: bytes | None, content_type: str = JSON) -> Any:
+        """Return the task; a msgspec Struct."""
+        if data is None:
+            raise InvalidTask(
+                "decode_error", "The message has no value; a task is a JSON or MessagePack object."
+            )
+        if len(data) > self.limit:
+            raise InvalidTask(
+                "too_large",
+                f"The message has {len(data)} bytes; max_message_bytes is {self.limit}.",
+                self.task_id(data, content_type),
+            )
+        decoder = self.msgpack if content_type == MSGPACK else self.json
+        try:
+            task = decoder.decode(data)
+            if type(task).__name__ not in LEAVES:
+                check(task)
+        except msgspec.ValidationError as error:
+            raise self.explained(error, data, content_type) from error
+        except BadForm as error:
+            reason = "unknown_kind" if error.unknown_kind else "validation_error"
+            raise InvalidTask(reason, str(error), self.task_id(data, content_type)) from error
+        except RecursionError as error:
+            raise InvalidTask(
+                "validation_error", f"Nested too deeply; tasks nest at most {MAX_NESTING} deep."
+            ) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidTask("decode_error", f"Not {content_type}: {error}") from error
+        return task
+
+    def explained(self, error: msgspec.ValidationError, data: bytes, content_type: str) -> InvalidTask:
+        """Name the field that msgspec's path leaves out."""
+        message = str(error)
+        while "[...]" in message:
+            named = self.named(message, data, content_type)
+            if named == message:
+                break
+            message = named
+        reason = "validation_error"
+        if unknown := UNKNOWN_FIELD.match(message):
+            name, parent = unknown.groups(default="$")
+            message = f"Object contains unknown field `{name}` - at `{parent}.{name}`"
+        elif UNKNOWN_KIND.match(message):
+            reason = "unknown_kind"
+        elif " - at `" not in message:
+            message += " - at `$`"
+        return InvalidTask(reason, message, self.task_id(data, content_type))
+
+    def named(self, message: str, data: bytes, content_type: str) -> str:
+        """Replace the first ``[...]`` (an object's key) by the key, found by halving."""
+        raw = msgspec.msgpack.decode(data) if content_type == MSGPACK else msgspec.json.decode(data)
+        before, _, after = message.partition("[...]")
+        path = before.rpartition("`$")[2]
+        holder: Any = raw
+        for part in re.findall(r"\[\d+\]|\.[^.\[]+", path):
+            holder = holder[int(part[1:-1])] if part[0] == "[" else holder[part[1:]]
+        if not isinstance(holder, dict):
+            return message
+        entries = list(holder.items())
+        while len(entries) > 1:
+            half = entries[: len(entries) // 2]
+            holder.clear()
+            holder.update(half)
+            try:
+                msgspec.convert(raw, self.type)
+            except msgspec.ValidationError:
+                entries = half
+            else:
+                entries = entries[len(half) :]
+        return f"{before}.{entries[0][0]}{after}" if entries else message
+
+    def task_id(self, data: bytes, content_type: str) -> str | None:
+        """The id of a task that the schema refused, if it can be read."""
+        try:
+            raw = msgspec.msgpack.decode(data) if content_type == MSGPACK else msgspec.json.decode(data)
+        except (ValueError, RecursionError):
+            return None
+        found = raw.get("id") if isinstance(raw, dict) else None
+        return found if isinstance(found, str) and found else None
+
+
+def check(task: Any, path: str = "$", depth: int = 1) -> int:
+    """What types cannot say: nesting, and the form of templates. Returns the depth."""
+    if depth > MAX_NESTING:
+        raise BadForm(f"Nested too deeply; tasks nest at most {MAX_NESTING} deep - at `{path}`")
+    deepest = depth
+    match task:
+        case Parallel() | Race() | Fallback() | Sequence() | Consensus():
+            named = isinstance(task.tasks, dict)
+            children = task.tasks.items() if isinstance(task.tasks, dict) else enumerate(task.tasks)
+            for key, child in children:
+                if not isinstance(child, TaskBase) or type(child).__name__ in LEAVES:
+                    deepest = max(deepest, depth + 1)
+                else:
+                    place = f"{path}.tasks.{key}" if named else f"{path}.tasks[{key}]"
+                    deepest = max(deepest, check(child, place, depth + 1))
+        case Map():
+            deepest = check_form(task.task, f"{path}.task", depth + 1)
+        case Workflow():
+            deepest = check_steps(task.steps, f"{path}.steps", depth + 1)
+    if deepest > MAX_NESTING:
+        raise BadForm(f"Nested {deepest} deep; tasks nest at most {MAX_NESTING} deep - at `{path}`")
+    return deepest

@@ -1,0 +1,169 @@
+"""What leaves: one result per task."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from streamer.errors import Category
+
+
+class Status(StrEnum):
+    """How a task ended; exactly one of five."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens, as the provider counted them, or ``estimated``."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            estimated=self.estimated or other.estimated,
+        )
+
+
+class Failure(Struct, frozen=True, kw_only=True, dict=True):
+    """Why a task did not succeed. In process ``exception`` is the original one; it does not travel."""
+
+    category: Category
+    type: str
+    message: str
+    provider: str | None = None
+    http_status: int | None = None
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The exception itself, where the task was run in this process."""
+        return self.__dict__.get("exception")
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One call of one provider. Times are seconds."""
+
+    id: str
+    provider: str
+    model: str | None
+    outcome: Status
+    category: Category | None
+    started_at: datetime
+    duration: float
+    time_to_first_token: float | None
+    usage: Usage | None
+    cost: float | None
+    violations: tuple[str, ...]
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """The outcome of a task. Times are seconds on the worker's clock; money is USD.
+
+    ``value`` also holds what was finished when the status is not ``succeeded``; a child leaves it out where
+    its parent's value holds it at the same place.
+    """
+
+    task_id: str
+    kind: str
+    status: Status
+    value: Any | UnsetType = None
+    error: Failure | None = None
+    tag: str | None = None
+    metadata: dict[str, Any] | None = None
+    provider: str | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    degraded: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    usage: Usage | None = None
+    cost: float | None = None
+    received_at: datetime
+    started_at: datetime
+    finished_at: datetime
+    queue_time: float
+    duration: float
+    winner: int | UnsetType = UNSET
+    agreement: float | UnsetType = UNSET
+    children: tuple[Result, ...] | dict[str, Result] | UnsetType = UNSET
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the task was answered."""
+        return self.status is Status.SUCCEEDED
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond the first of each call, children included."""
+        return max(0, len(self.attempts) - 1) + sum(child.retries for child in self.each_child())
+
+    def each_child(self) -> tuple[Result, ...]:
+        """The children in order, whatever the task's shape."""
+        if isinstance(self.children, UnsetType):
+            return ()
+        return tuple(self.children.values()) if isinstance(self.children, dict) else self.children
+
+    @property
+    def successes(self) -> int:
+        """How many children succeeded."""
+        return sum(child.succeeded for child in self.each_child())
+
+    @property
+    def failures(self) -> int:
+        """How many children did not succeed."""
+        return len(self.each_child()) - self.successes
+
+    @property
+    def all_succeeded(self) -> bool:
+        """Whether the task and all its children succeeded."""
+        return self.succeeded and not self.failures
+
+
+class Unencodable(ValueError):
+    """A value that the wire cannot carry."""
+
+
+class Encoder:
+    """Encodes results as JSON or MessagePack; NaN, which JSON would lose silently, is an error."""
+
+    def __init__(self) -> None:
+        self.json = msgspec.json.Encoder()
+        self.msgpack = msgspec.msgpack.Encoder()
+
+    def encode(self, result: Result, msgpack: bool = False) -> bytes:
+        """The bytes of a result; :class:`Unencodable` names what cannot travel."""
+        value = result.value
+        if not isinstance(value, str) and value is not None and value is not UNSET:
+            check_finite(value, "value")
+        try:
+            return self.msgpack.encode(result) if msgpack else self.json.encode(result)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise Unencodable(f"The value cannot be encoded: {error}") from error
+
+
+def check_finite(value: Any, path: str) -> None:
+    """Refuse NaN and infinity anywhere in a value of lists and dicts."""
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise Unencodable(f"{value} cannot travel as JSON - at `{path}`")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_finite(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            check_finite(item, f"{path}[{index}]")
