@@ -1,0 +1,5 @@
+"""Limits: named objects, shared by all who name them."""
+
+from streamer.limits.concurrency import Slots
+
+__all__ = ["Slots"]

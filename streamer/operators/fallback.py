@@ -1,0 +1,71 @@
+"""One after another until one succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from streamer.errors import FINAL, CallFailed, Category, ChildrenFailed, category_of
+from streamer.operators.race import widest
+from streamer.scope import Step
+from streamer.single import Operand, Single, as_single
+
+
+def fallback(*candidates: Operand, on: Collection[Category | str] | None = None) -> Single[Any]:
+    """Try the candidates in order; the value is that of the first to succeed.
+
+    Each has its own retries, and none sees another's partial output. ``on`` names the error categories that go
+    on to the next: by default all but ``content_filter``, ``cancelled`` and ``deadline``. A request too long for
+    a model goes only to one whose window is not known to be as small. Cancellation from outside starts nothing.
+    If all fail: one :class:`ChildrenFailed` with every failure by its index. Without candidates: ``ValueError``.
+    """
+    if not candidates:
+        raise ValueError("fallback() needs at least one candidate.")
+    singles = [as_single(candidate) for candidate in candidates]
+    accepted = None if on is None else frozenset(Category(category) for category in on)
+
+    async def run(step: Step) -> Any:
+        step.combines = True
+        failures: dict[int | str, Exception] = {}
+        too_small = 0
+        for index, single in enumerate(singles):
+            child = step.child(index)
+            if too_small and (single.context_window or too_small + 1) <= too_small:
+                child.skip(single, "Its context window is not larger than that of the candidate before.")
+                continue
+            try:
+                value = await child.run(single)
+            except Exception as error:
+                failures[index] = error
+                category = category_of(error)
+                if category in FINAL if accepted is None else category not in accepted:
+                    skip_rest(step, singles, index, f"The candidate before failed with {category}.")
+                    break
+                if category is Category.CONTEXT_LENGTH:
+                    too_small = max(too_small, window_of(error) or single.context_window or 0)
+            else:
+                step.winner = index
+                step.answered = child.answered
+                skip_rest(step, singles, index, "The candidate before succeeded.")
+                return value
+        if len(failures) == 1 and len(singles) == 1:
+            raise failures[0]
+        raise ChildrenFailed("fallback", failures, len(singles))
+
+    return Single(
+        run,
+        "fallback",
+        given=lambda previous: fallback(*(single.given(previous) for single in singles), on=on),
+        context_window=widest(singles),
+    )
+
+
+def skip_rest(step: Step, singles: list[Single[Any]], index: int, why: str) -> None:
+    """Account for the candidates that are not needed."""
+    for later in range(index + 1, len(singles)):
+        step.child(later).skip(singles[later], why)
+
+
+def window_of(error: Exception) -> int | None:
+    """The context window that a request did not fit in, where the error knows it."""
+    return error.context_window if isinstance(error, CallFailed) else None

@@ -1,0 +1,61 @@
+"""The first success wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streamer.errors import ChildrenFailed
+from streamer.operators.children import Children
+from streamer.scope import Step
+from streamer.single import Operand, Single, as_single
+
+
+def race(*contenders: Operand, win_on: str = "success") -> Single[Any]:
+    """Start all at once; the value is that of the first to *succeed*, whatever failed before it.
+
+    With ``win_on="completion"`` it is the first to end, well or not. Ties go to the lowest index. The losers are
+    cancelled, and awaited within the grace. If all fail: one :class:`ChildrenFailed` with every failure by its
+    index. Without contenders: ``ValueError``.
+    """
+    if not contenders:
+        raise ValueError("race() needs at least one contender.")
+    if win_on not in ("success", "completion"):
+        raise ValueError(f"win_on is 'success' or 'completion', not {win_on!r}.")
+    singles = [as_single(contender) for contender in contenders]
+
+    async def run(step: Step) -> Any:
+        step.combines = True
+        children = Children(step)
+        failures: dict[int | str, Exception] = {}
+        try:
+            for index, single in enumerate(singles):
+                children.start(index, step.child(index), single)
+            while len(failures) < len(singles):
+                for index in await children.next():
+                    try:
+                        value = children.outcome(index)
+                    except Exception as error:
+                        if win_on == "completion":
+                            step.winner = index
+                            raise
+                        failures[index] = error
+                    else:
+                        step.winner = index
+                        step.answered = step.child(index).answered
+                        return value
+        finally:
+            await children.stop()
+        raise ChildrenFailed("race", dict(sorted(failures.items())), len(singles))
+
+    return Single(
+        run,
+        "race",
+        given=lambda previous: race(*(single.given(previous) for single in singles), win_on=win_on),
+        context_window=widest(singles),
+    )
+
+
+def widest(singles: list[Single[Any]]) -> int | None:
+    """The widest context window among them; None where one is not known."""
+    windows = [single.context_window for single in singles]
+    return None if None in windows else max(w for w in windows if w is not None)

@@ -1,0 +1,45 @@
+"""The server as a process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from typing import Any
+
+from streamer.errors import SettingsError
+from streamer.providers.simulated import SETTINGS
+from streamer.testing.servers.server import FaultServer
+
+
+async def serve(**settings: Any) -> None:
+    """Serve until the process is told to end."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with FaultServer(keep=False, **settings) as server:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+        sys.stdout.write(f"listening {server.url}\n")
+        sys.stdout.flush()
+        await ended.wait()
+
+
+def main() -> None:
+    """Run the server as a process."""
+    parser = argparse.ArgumentParser("python -m streamer.testing.servers", description="A model server.")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument(
+        "--log", help="a file that gets a line of JSON per call received and per call answered"
+    )
+    parser.add_argument("--pace", type=float, default=0.0, help="seconds between two events of a stream")
+    for name, kind in SETTINGS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
+    try:
+        asyncio.run(serve(**vars(parser.parse_args())))
+    except SettingsError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
