@@ -1,1 +1,25 @@
 """Slow, flaky, rate-limited, paid model calls as a Kafka stream."""
+
+from streamer.engine import Engine
+from streamer.operators import concurrent_map, fallback, parallel, race, retry, sequence, timeout
+from streamer.results import Result, Status
+from streamer.single import Single, single
+from streamer.topology import Topology
+from streamer.version import __version__
+
+__all__ = [
+    "Engine",
+    "Result",
+    "Single",
+    "Status",
+    "Topology",
+    "__version__",
+    "concurrent_map",
+    "fallback",
+    "parallel",
+    "race",
+    "retry",
+    "sequence",
+    "single",
+    "timeout",
+]

@@ -1,0 +1,183 @@
+"""Where aiokafka's internals are touched: nowhere else. What its public interface lacks, and why we need it."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import IllegalStateError, IncompatibleBrokerVersion, KafkaError
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+# mypy: disable-error-code="misc,no-untyped-call"
+
+
+def position(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+    """The offset that the next poll begins at, without waiting; None where there is none (yet, or any more).
+
+    The public ``position()`` waits, for as long as a rebalance lasts.
+    """
+    subscription = consumer._subscription.subscription  # noqa: SLF001
+    assignment = subscription.assignment if subscription is not None else None
+    if assignment is None or tp not in assignment.tps:
+        return None
+    state = assignment.state_value(tp)
+    return state.position if state.has_valid_position else None
+
+
+def client_of(consumer: AIOKafkaConsumer) -> AIOKafkaClient:
+    """The consumer's own connections."""
+    return consumer._client  # noqa: SLF001
+
+
+def check(consumer: AIOKafkaConsumer) -> None:
+    """Raise what went wrong in the group, as a poll would."""
+    consumer._coordinator.check_errors()  # noqa: SLF001
+
+
+def seek(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> bool:
+    """Move the position, and drop what was fetched from the old one; False when it is no longer assigned."""
+    try:
+        consumer.seek(tp, offset)
+    except IllegalStateError:
+        return False
+    return True
+
+
+def rotate(consumer: AIOKafkaConsumer, drained: Any) -> None:
+    """Put partitions that were just drained last: ``getmany`` goes through its buffers in dict order."""
+    buffers = consumer._fetcher._records  # noqa: SLF001
+    for tp in drained:
+        if tp in buffers:
+            buffers[tp] = buffers.pop(tp)
+
+
+async def committed(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, tuple[int, str]]:
+    """What the group has committed: offset and metadata, which the public ``committed()`` drops.
+
+    Partitions without a commit are left out.
+    """
+    found = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
+    return {tp: (value.offset, value.metadata or "") for tp, value in found.items() if value.offset >= 0}
+
+
+def generation(consumer: AIOKafkaConsumer) -> int:
+    """The generation of the group that this member is in."""
+    return int(consumer._coordinator.generation)  # noqa: SLF001
+
+
+def partitions_of(producer: AIOKafkaProducer, topic: str) -> int | None:
+    """How many partitions a topic has, as far as the client knows."""
+    known = producer.client.cluster.partitions_for_topic(topic)
+    return len(known) if known else None
+
+
+class Uuid:
+    """Sixteen bytes."""
+
+    @classmethod
+    def encode(cls, value: UUID) -> bytes:
+        return value.bytes
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> UUID:
+        return UUID(bytes=data.read(16))
+
+    @classmethod
+    def repr(cls, value: UUID) -> str:
+        return str(value)
+
+
+NAME = CompactString("utf-8")
+NUMBERS = CompactArray(Int32)
+
+
+class MetadataResponse(Response):
+    """Metadata v12: the first answer with topic ids that can also be asked by name is v10."""
+
+    API_KEY = 3
+    API_VERSION = 12
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32), ("host", NAME), ("port", Int32), ("rack", NAME), ("tags", TaggedFields)
+            ),
+        ),
+        ("cluster_id", NAME),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("name", NAME),
+                ("topic_id", Uuid),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", NUMBERS),
+                        ("isr", NUMBERS),
+                        ("offline", NUMBERS),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class MetadataRequestV12(RequestStruct):
+    API_KEY = 3
+    API_VERSION = 12
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = MetadataResponse
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", Uuid), ("name", NAME), ("tags", TaggedFields))),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_authorized_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class TopicIds(Request[MetadataRequestV12]):
+    """Asks for topics by name, without creating them."""
+
+    API_KEY = 3
+
+    def __init__(self, topics: list[str]) -> None:
+        self.topics = topics
+
+    def build(self, request_struct_class: type[MetadataRequestV12]) -> MetadataRequestV12:
+        return request_struct_class([(UUID(int=0), topic, {}) for topic in self.topics], False, False, {})
+
+
+async def identities(client: AIOKafkaClient, topics: list[str]) -> tuple[str, dict[str, str]]:
+    """The cluster's id, and the topics' ids by name; empty from brokers that are too old to know them."""
+    try:
+        answer = await client.send(client.get_random_node(), TopicIds(topics))
+    except (IncompatibleBrokerVersion, KafkaError):
+        return "", {}
+    ids = {name: str(topic_id) for error, name, topic_id, *_ in answer.topics if not error}
+    return answer.cluster_id or "", ids

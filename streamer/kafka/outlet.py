@@ -1,0 +1,51 @@
+"""One output partition: what waits for it, and the one batch that is under way to it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from streamer.kafka.dead_letters import Headers
+from streamer.kafka.record import Record
+from streamer.results import Result
+
+BATCH_BYTES = 262_144
+"""Below every broker's default limit, so that only a single large result can be refused for its size."""
+
+
+class Outgoing(NamedTuple):
+    """What is to be written for one record."""
+
+    record: Record
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    result: Result | None
+
+
+class Outlet:
+    """Writes one batch at a time, in order: with one in flight, a batch that is sent again overtakes nothing.
+
+    Invariant: an outgoing is in ``waiting`` or in ``sent``, never in both; what is refused goes back to the front.
+    """
+
+    __slots__ = ("number", "one_by_one", "sent", "topic", "waiting")
+
+    def __init__(self, topic: str, number: int) -> None:
+        self.topic = topic
+        self.number = number
+        self.waiting: deque[Outgoing] = deque()
+        self.sent: list[Outgoing] = []
+        self.one_by_one = 0
+        """How many of the first are to be sent alone, to find the one that the broker refuses."""
+
+    @property
+    def idle(self) -> bool:
+        return not self.sent
+
+    def put_back(self) -> list[Outgoing]:
+        """What was sent is to be sent again, before all else."""
+        sent = self.sent
+        self.sent = []
+        self.waiting.extendleft(reversed(sent))
+        return sent

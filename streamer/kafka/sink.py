@@ -1,0 +1,239 @@
+"""Where data leaves: results and dead letters, in one batch per output partition at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.partitioner import murmur2
+from reactivex import abc
+
+from streamer.kafka.outlet import Outgoing, Outlet
+from streamer.kafka.producing import Producing
+from streamer.kafka.record import Record
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
+RETRY_FIRST, RETRY_LAST = 0.2, 5.0
+SLOW = 10.0
+
+
+class Sink(abc.ObserverBase[Any]):
+    """Writes what it is given and tells ``acknowledged`` once the broker has it.
+
+    ``write`` makes an :class:`Outgoing` of an item, and with an error a smaller one of an item that the broker
+    refused for its size. What fails otherwise is sent again, for as long as it takes; the source's bound keeps
+    memory in bounds meanwhile. ``finished`` is done when all was acknowledged after ``on_completed``, and raises
+    what ``on_error`` brought.
+
+    Invariant: an item is acknowledged once, after the broker acknowledged it, in the order of its partition.
+    """
+
+    def __init__(
+        self,
+        make_producer: Callable[[], AIOKafkaProducer],
+        write: Callable[[Any, str | None], tuple[str, Outgoing]],
+        acknowledged: Callable[[list[Record]], None],
+        dropped: Callable[[Record], None],
+        warn: Callable[[str], None],
+        input_partitions: int,
+    ) -> None:
+        self.producing = Producing(make_producer)
+        self.write = write
+        self.acknowledged = acknowledged
+        self.dropped = dropped
+        self.input_partitions = input_partitions
+        self.warn = warn
+        self.loop = asyncio.get_running_loop()
+        self.arrived: list[Any] = []
+        self.outlets: dict[tuple[str, int], Outlet] = {}
+        self.counts: dict[str, int] = {}
+        self.wake = asyncio.Event()
+        self.ended = self.closing = False
+        self.stuck = False
+        self.retry_wait = RETRY_FIRST
+        self.finished: asyncio.Future[None] = self.loop.create_future()
+        self.flusher: asyncio.Task[None] | None = None
+
+    async def start(self, topics: list[str]) -> None:
+        """Connect, and learn of the topics."""
+        await self.producing.start(topics)
+        self.flusher = self.loop.create_task(self.flush())
+        self.flusher.add_done_callback(self.flusher_ended)
+
+    # --- the observer
+
+    def on_next(self, value: Any) -> None:
+        if value is not None:
+            self.arrived.append(value)
+            self.wake.set()
+
+    def on_error(self, error: Exception) -> None:
+        if not self.finished.done():
+            self.finished.set_exception(error)
+
+    def on_completed(self) -> None:
+        self.ended = True
+        self.wake.set()
+
+    # --- writing
+
+    async def flush(self) -> None:
+        """The one flusher: whatever has arrived meanwhile goes out with the next round."""
+        while not self.closing:
+            await self.wake.wait()
+            self.wake.clear()
+            if self.producing.troubled and not await self.renewed():
+                continue
+            arrived, self.arrived = self.arrived, []
+            self.counts.clear()  # topics may grow; asked once a round
+            for item in arrived:
+                self.place(*self.write(item, None))
+            for outlet in list(self.outlets.values()):
+                if outlet.waiting and outlet.idle:
+                    await self.send(outlet)
+            if (
+                self.ended
+                and not self.arrived
+                and not any(o.waiting or o.sent for o in self.outlets.values())
+            ):
+                if not self.finished.done():
+                    self.finished.set_result(None)
+                return
+
+    async def renewed(self) -> bool:
+        """Whether there is a new producer; not while batches are under way (they fail or succeed first)."""
+        if any(outlet.sent for outlet in self.outlets.values()):
+            return False
+        if await self.producing.renew():
+            return True
+        self.loop.call_later(self.retry_wait, self.wake.set)
+        return False
+
+    def place(self, topic: str, outgoing: Outgoing) -> None:
+        """Put it to its output partition: that of its input where both topics have as many, else by its key.
+
+        With as many, records of one key stay in order and beside their tasks whatever partitioner their producer
+        used, and no key needs to be hashed.
+        """
+        count = self.counts.get(topic)
+        if count is None:
+            count = self.counts[topic] = self.producing.partitions_of(topic)
+        number = outgoing.record.partition.number
+        if count == self.input_partitions:
+            place = number
+        elif outgoing.key is not None:
+            place = (murmur2(outgoing.key) & 0x7FFFFFFF) % count
+        else:
+            place = number % count
+        key = (topic, place)
+        outlet = self.outlets.get(key)
+        if outlet is None:
+            outlet = self.outlets[key] = Outlet(topic, place)
+        outlet.waiting.append(outgoing)
+
+    async def send(self, outlet: Outlet) -> None:
+        """Send the outlet's next batch, if its records still are ours to answer."""
+        producer = self.producing.producer
+        batch = producer.create_batch()
+        waiting, sent = outlet.waiting, outlet.sent
+        while waiting:
+            outgoing = waiting[0]
+            record, key, value, headers, _ = outgoing
+            if not record.partition.is_open:
+                waiting.popleft()
+                record.partition.publish(record)
+                self.dropped(record)
+                continue
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                break
+            waiting.popleft()
+            record.partition.publish(record)
+            sent.append(outgoing)
+            if outlet.one_by_one:
+                outlet.one_by_one -= 1
+                break
+        if not sent:
+            return
+        try:
+            future = await producer.send_batch(batch, outlet.topic, partition=outlet.number)
+        except Exception as error:
+            self.refused(outlet, error)
+            return
+        slow = self.loop.call_later(SLOW, self.slow, outlet)
+
+        def done(answer: asyncio.Future[Any]) -> None:
+            slow.cancel()
+            self.answered(outlet, answer)
+
+        future.add_done_callback(done)
+
+    def answered(self, outlet: Outlet, done: asyncio.Future[Any]) -> None:
+        """The broker has answered."""
+        if done.cancelled():
+            error: BaseException | None = KafkaError("the producer was closed")
+        else:
+            error = done.exception()
+        if error is not None:
+            self.refused(outlet, error)
+            return
+        records = [outgoing.record for outgoing in outlet.sent]
+        outlet.sent = []
+        if self.stuck:
+            self.stuck = False
+            self.retry_wait = RETRY_FIRST
+            self.warn(f"Writing to {outlet.topic}-{outlet.number} works again.")
+        self.acknowledged(records)
+        self.wake.set()
+
+    def slow(self, outlet: Outlet) -> None:
+        """Say that the broker takes nothing: the client itself tries for ever, and in silence."""
+        self.complain(outlet, f"no acknowledgement for {SLOW:g} s")
+
+    def complain(self, outlet: Outlet, why: str) -> None:
+        """Once, until it works again."""
+        if not self.stuck:
+            self.stuck = True
+            waiting = sum(len(o.waiting) + len(o.sent) for o in self.outlets.values()) + len(self.arrived)
+            self.warn(
+                f"Can't write to {outlet.topic}-{outlet.number}: {why}. "
+                f"{waiting} results wait, nothing is lost; trying again."
+            )
+
+    def refused(self, outlet: Outlet, error: BaseException) -> None:
+        """Send again: at once and smaller what was too large, else after a while."""
+        back = outlet.put_back()
+        for outgoing in back:
+            outgoing.record.partition.refuse(outgoing.record)
+        self.producing.troubled = True
+        if isinstance(error, TOO_LARGE):
+            if len(back) > 1:
+                outlet.one_by_one = len(back)
+            else:
+                large = outlet.waiting.popleft()
+                sentence = (
+                    f"The result has {len(large.value or b'')} bytes, which topic {outlet.topic!r} refused "
+                    f"({type(error).__name__}); its limit is max.message.bytes."
+                )
+                _, smaller = self.write(large, sentence)
+                outlet.waiting.appendleft(smaller)
+            self.wake.set()
+            return
+        self.complain(outlet, f"{type(error).__name__}: {error}")
+        self.loop.call_later(self.retry_wait * random.uniform(0.8, 1.2), self.wake.set)
+        self.retry_wait = min(RETRY_LAST, 2 * self.retry_wait)
+
+    def flusher_ended(self, task: asyncio.Task[None]) -> None:
+        """A flusher that fails is a bug, and must not be a silence."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.on_error(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    async def close(self, seconds: float) -> None:
+        """Close the connections, bounded in time; what was not acknowledged stays unfinished."""
+        self.closing = True
+        if self.flusher is not None:
+            self.flusher.cancel()
+        await self.producing.close(seconds)

@@ -1,0 +1,90 @@
+"""What is written for a record: a result or a dead letter, with their headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from streamer.decoding import JSON, MSGPACK
+from streamer.errors import Category, InvalidTask
+from streamer.kafka.dead_letters import dead_letter_headers
+from streamer.kafka.outlet import Outgoing
+from streamer.kafka.record import Record
+from streamer.results import Encoder, Failure, Result, Status, Unencodable
+
+STATUS = {status: status.value.encode() for status in Status}
+
+
+class Writer:
+    """Makes what goes out of what came in."""
+
+    def __init__(self, output: str, dead_letters: str, topology: str, client_id: str) -> None:
+        self.output = output
+        self.dead_letters = dead_letters
+        self.topology = topology
+        self.client_id = client_id
+        self.encoder = Encoder()
+
+    def write(self, item: Any, refused: str | None) -> tuple[str, Outgoing]:
+        """The topic, and what to write there. Of what the broker ``refused`` for its size, less."""
+        if refused is not None:
+            return self.smaller(item, refused)
+        record, outcome = item
+        if type(outcome) is InvalidTask:
+            return self.dead_letter(record, outcome)
+        return self.output, self.result(record, outcome)
+
+    def result(self, record: Record, result: Result) -> Outgoing:
+        """The result in its task's format; one that can't be encoded is a failed one that says why."""
+        msgpack = content_type(record.message) == MSGPACK
+        try:
+            value = self.encoder.encode(result, msgpack)
+        except Unencodable as error:
+            result = failed(result, Category.INTERNAL, str(error))
+            value = self.encoder.encode(result, msgpack)
+        task_id = result.task_id.encode()
+        headers = [
+            ("streamer-task-id", task_id),
+            ("streamer-status", STATUS[result.status]),
+            ("content-type", b"application/msgpack" if msgpack else b"application/json"),
+        ]
+        for name, found in record.message.headers:
+            if name == "traceparent":
+                headers.append((name, found))
+        return Outgoing(record, task_id if record.key is None else record.key, value, headers, result)
+
+    def dead_letter(self, record: Record, problem: InvalidTask) -> tuple[str, Outgoing]:
+        """The record as it came, with the reason in its headers."""
+        message = record.message
+        headers = dead_letter_headers(message, problem, self.topology, self.client_id)
+        return self.dead_letters, Outgoing(record, message.key, message.value, headers, None)
+
+    def smaller(self, outgoing: Outgoing, refused: str) -> tuple[str, Outgoing]:
+        """A failed result with the sizes; a dead letter without its value, which the input still holds."""
+        if outgoing.result is not None:
+            return self.output, self.result(
+                outgoing.record, bare(failed(outgoing.result, Category.INTERNAL, refused))
+            )
+        size = str(len(outgoing.value or b"")).encode()
+        headers = [*outgoing.headers, ("streamer-dead-letter-value-bytes", size)]
+        return self.dead_letters, outgoing._replace(value=None, key=outgoing.key or b"", headers=headers)
+
+
+def content_type(message: Any) -> str:
+    """The format of a record's value, by its header; JSON without one."""
+    for name, value in message.headers:
+        if name == "content-type" and value is not None and value.startswith(b"application/msgpack"):
+            return MSGPACK
+    return JSON
+
+
+def failed(result: Result, category: Category, why: str) -> Result:
+    """The same result, failed and without what could not be written."""
+    error = Failure(category=category, type="Unwritable", message=why)
+    return replace(result, status=Status.FAILED, value=None, error=error)
+
+
+def bare(result: Result) -> Result:
+    """The same result without what can make it large."""
+    return replace(result, metadata=None, children=(), attempts=result.attempts[:10])

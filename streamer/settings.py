@@ -1,0 +1,94 @@
+"""How a worker is set: flag, then environment, then the topology, then the default; and where each came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streamer.errors import SettingsError
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings of a worker and their defaults. Times are seconds, sizes bytes."""
+
+    bootstrap_servers: str = "localhost:9092"
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = None
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_password: str | None = None
+    input: str | None = None
+    output: str | None = None
+    group: str | None = None
+    concurrency: Positive = 100
+    outstanding: Positive | None = None
+    delivery: Literal["at-least-once"] = "at-least-once"
+    ordering: Literal["none", "key"] = "none"
+    drain_timeout: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
+    revoke_timeout: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
+    session_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
+    max_message_bytes: Positive = 1_048_576
+    partitions: Positive | None = None
+    accept_loss: bool = False
+    ready_file: str | None = None
+
+    @property
+    def outstanding_limit(self) -> int:
+        """Records between the poll and the acknowledged result: the larger of 2,000 and four times concurrency."""
+        return self.outstanding if self.outstanding is not None else max(2_000, 4 * self.concurrency)
+
+
+NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+ENVIRONMENT = {name: f"STREAMER_{name.upper()}" for name in NAMES}
+
+
+class Resolved(Struct, frozen=True):
+    """Settings, and of each where it came from: ``flag``, ``environment``, ``topology`` or ``default``."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def resolve(
+    flags: Mapping[str, Any], topology: Mapping[str, Any], environment: Mapping[str, str] = os.environ
+) -> Resolved:
+    """Settings from all four places; a value that is wrong is a SettingsError with its place and its range."""
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name in NAMES:
+        if flags.get(name) is not None:
+            values[name], origins[name] = flags[name], "flag"
+        elif environment.get(ENVIRONMENT[name], "").strip():
+            values[name], origins[name] = environment[ENVIRONMENT[name]].strip(), "environment"
+        elif topology.get(name) is not None:
+            values[name], origins[name] = topology[name], "topology"
+        else:
+            origins[name] = "default"
+    if values.get("delivery") == "exactly-once":
+        raise SettingsError("delivery: exactly-once is not there yet in this version; use at-least-once.")
+    checked: dict[str, Any] = {}
+    fields = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    for name, value in values.items():
+        try:
+            checked[name] = msgspec.convert(value, fields[name], strict=False)
+        except msgspec.ValidationError as error:
+            said = {"flag": f"--{name.replace('_', '-')}", "environment": ENVIRONMENT[name]}
+            where = said.get(origins[name], f"{name} of the topology")
+            raise SettingsError(f"{where}: {expected(fields[name], error)}, not {value!r}.") from error
+    return Resolved(Settings(**checked), origins)
+
+
+def expected(kind: Any, error: msgspec.ValidationError) -> str:
+    """What a setting may be, of msgspec's sentence what is true of text as well."""
+    if get_origin(kind) is Literal:
+        return f"Expected {' or '.join(get_args(kind))}"
+    return str(error).partition(", got")[0]

@@ -1,0 +1,133 @@
+"""What a user writes: a named way from an input topic to an output topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import msgspec
+
+from streamer.engine import Engine
+from streamer.errors import SettingsError
+from streamer.events import Listener
+from streamer.limits import Slots
+from streamer.providers.function import FunctionTarget
+from streamer.settings import resolve
+from streamer.tasks import Retry, Task, TaskBase
+
+F = TypeVar("F", bound=Callable[..., Any])
+TopicName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+ALLOWED = (
+    "concurrency",
+    "delivery",
+    "drain_timeout",
+    "group",
+    "max_message_bytes",
+    "ordering",
+    "outstanding",
+    "partitions",
+    "revoke_timeout",
+)
+
+
+class Topology:
+    """A way from ``input`` to ``output``, both topics.
+
+    ``name`` (by default the input's) names the group and the topics of its own, such as ``NAME.dead-letters``.
+    ``concurrency`` is how many tasks run at once in a worker, ``ordering`` is ``none`` or ``key``, ``retry`` holds
+    for calls whose tasks say nothing of it. Further settings are those of :class:`streamer.settings.Settings`.
+    Without ``@topology.task`` a task means what it says on the wire.
+    """
+
+    def __init__(
+        self,
+        input: str,
+        output: str,
+        *,
+        name: str | None = None,
+        retry: Retry | None = None,
+        **settings: Any,
+    ) -> None:
+        for field, topic in (("input", input), ("output", output), ("name", name or input)):
+            try:
+                msgspec.convert(topic, TopicName)
+            except msgspec.ValidationError as error:
+                raise SettingsError(
+                    f"Topology {field}: {topic!r} is no topic name; letters, digits, '.', '_' and '-', at most 249."
+                ) from error
+        if input == output:
+            raise SettingsError(
+                f"Topology {name or input!r}: input and output are the same topic, {input!r}."
+            )
+        if retry is not None and not isinstance(retry, Retry):
+            raise SettingsError(
+                f"Topology {name or input!r}: retry is a streamer.tasks.Retry, not {retry!r}."
+            )
+        self.name = name or input
+        self.input = input
+        self.output = output
+        self.retry = retry
+        self.settings = {"input": input, "output": output, "group": self.name, **settings}
+        self.functions: dict[str, FunctionTarget] = {}
+        self.answer: Callable[[Any], Any] | None = None
+        self.task_type: Any = Task
+        unknown = set(settings) - set(ALLOWED)
+        if unknown:
+            raise SettingsError(
+                f"Topology {self.name!r} has no setting {', '.join(sorted(unknown))}; there are {', '.join(ALLOWED)}."
+            )
+        resolve({}, self.settings, {})
+
+    def task(self, function: F) -> F:
+        """Register how a task is answered: a function that returns a Single, a Task, a value or an awaitable.
+
+        Its parameter is a task of the wire, or the msgspec Struct that its annotation names.
+        """
+        if self.answer is not None:
+            raise SettingsError(f"Topology {self.name!r} has two functions marked @topology.task.")
+        if len(signature(function).parameters) != 1:
+            raise SettingsError(f"@topology.task: {function.__name__} takes exactly one parameter, the task.")
+        self.answer = function
+        parameter = next(iter(signature(function).parameters))
+        try:
+            annotated = get_type_hints(function).get(parameter)
+        except NameError as error:
+            raise SettingsError(
+                f"@topology.task: the annotation of {function.__name__} names {error.name!r}, "
+                "which is not defined."
+            ) from error
+        if isinstance(annotated, type) and issubclass(annotated, msgspec.Struct):
+            self.task_type = annotated if annotated is not TaskBase else Task
+        return function
+
+    def function(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        retry_on: type[Exception] | tuple[type[Exception], ...] = (),
+        run_in: str | None = None,
+        concurrency: int | None = None,
+    ) -> Any:
+        """Register a function that tasks of kind ``function`` call by name.
+
+        A plain one runs in a thread, an async one on the loop. ``retry_on`` names exceptions that may pass by
+        themselves; ``concurrency`` is how many of its calls run at once.
+        """
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            known_as = name or function.__name__
+            if known_as in self.functions:
+                raise SettingsError(f"Topology {self.name!r} has two functions named {known_as!r}.")
+            types = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
+            self.functions[known_as] = FunctionTarget(
+                function, known_as, retry_on=types, run_in=run_in, concurrency=concurrency
+            )
+            return function
+
+        return register if function is None else register(function)
+
+    def engine(self, slots: Slots | None = None, listener: Listener | None = None) -> Engine:
+        """What answers its tasks, in this process."""
+        return Engine(self.answer, functions=self.functions, retry=self.retry, slots=slots, listener=listener)
