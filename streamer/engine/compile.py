@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from streamer.errors import CallFailed, Category
@@ -15,11 +16,19 @@ from streamer.single import Single
 from streamer.tasks import Fallback, Function, Llm, Parallel, Race, Retry, Sequence, TaskBase, Timeouts
 
 NOT_YET_KINDS = frozenset({"map", "consensus", "workflow", "plan"})
-NOT_YET_FIELDS: dict[str, tuple[str, ...]] = {
-    "llm": ("response_schema", "tools", "guardrails", "stream"),
-    "race": ("hedge_delay",),
-}
 NOT_YET_EVERYWHERE = ("priority", "resources")
+NOT_YET_FIELDS = {
+    kind: (*NOT_YET_EVERYWHERE, *fields)
+    for kind, fields in {
+        "llm": ("response_schema", "tools", "guardrails", "stream"),
+        "race": ("hedge_delay",),
+        "function": (),
+        "parallel": (),
+        "fallback": (),
+        "sequence": (),
+    }.items()
+}
+NOT_YET_VALUES = {kind: attrgetter(*fields) for kind, fields in NOT_YET_FIELDS.items()}
 NOT_YET_CLOCKS = ("queue", "connect", "first_token", "between_tokens")
 
 
@@ -116,15 +125,13 @@ def refuse(task: TaskBase, kind: str) -> None:
             Category.INVALID_REQUEST,
             f"Tasks of kind {kind!r} are understood but not run yet by this version.",
         )
-    for name in (*NOT_YET_EVERYWHERE, *NOT_YET_FIELDS.get(kind, ())):
-        if getattr(task, name):
-            raise no_effect(name)
-        if name == "priority" and task.priority is not None:
-            raise no_effect(name)
-    clocks = getattr(task, "timeout", None)
-    if isinstance(clocks, Timeouts):
+    for value in NOT_YET_VALUES[kind](task):
+        if value is not None and value is not False:
+            names = (name for name in NOT_YET_FIELDS[kind] if getattr(task, name) is value)
+            raise no_effect(next(names))
+    if isinstance(task.timeout, Timeouts):
         for name in NOT_YET_CLOCKS:
-            if getattr(clocks, name) is not None:
+            if getattr(task.timeout, name) is not None:
                 raise no_effect(f"timeout.{name}")
 
 

@@ -1,5 +1,6 @@
 """Limits: named objects, shared by all who name them."""
 
 from streamer.limits.concurrency import Slots
+from streamer.limits.lending import RunSlot
 
-__all__ = ["Slots"]
+__all__ = ["RunSlot", "Slots"]

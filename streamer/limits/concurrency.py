@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from streamer.errors import SettingsError
 
@@ -25,10 +26,11 @@ class Slots:
         self.name = name
         self.active = 0
         self.peak = 0
-        self.kept = False
-        """Set by work that is just returning: its slot is not to be given now (strays hold it, or it was lent)."""
+        self.kept = 0
+        """Work that has just returned and whose slots are not to be given now: strays hold them, or they were lent."""
         self.waiters: deque[asyncio.Future[None]] = deque()
-        self.freed: Callable[[], object] | None = None
+        self.freed: tuple[Callable[[], object], ...] = ()
+        """Told of every slot that nobody waits for; all who share the limit are."""
 
     def take(self) -> bool:
         """Take a free slot, if there is one."""
@@ -48,8 +50,8 @@ class Slots:
                 waiter.set_result(None)
                 return
         self.active -= 1
-        if self.freed is not None:
-            self.freed()
+        for tell in self.freed:
+            tell()
 
     async def acquire(self) -> None:
         """Wait for a slot; when cancelled, none is held."""
@@ -63,5 +65,6 @@ class Slots:
             if waiter.done() and not waiter.cancelled():
                 self.give()
             else:
-                self.waiters.remove(waiter)
+                with suppress(ValueError):  # a slot given since then has passed it over already
+                    self.waiters.remove(waiter)
             raise
