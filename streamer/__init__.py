@@ -1,9 +1,10 @@
 """Slow, flaky, rate-limited, paid model calls as a Kafka stream."""
 
 from streamer.engine import Engine
+from streamer.observable import single
 from streamer.operators import concurrent_map, fallback, parallel, race, retry, sequence, timeout
 from streamer.results import Result, Status
-from streamer.single import Single, single
+from streamer.single import Single
 from streamer.topology import Topology
 from streamer.version import __version__
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from inspect import isawaitable
 from typing import Any
 
 from msgspec import UNSET
 
-from streamer.errors import CallFailed, Cancelled, Category, TimedOut, category_of
+from streamer.errors import CallFailed, Cancelled, Category, Skipped, TimedOut, category_of
 from streamer.events import AttemptEnded, AttemptStarted
 from streamer.limits import Slots
-from streamer.providers.protocol import Chunk, Provider, Request, Response
+from streamer.providers.protocol import Response
 from streamer.results import Attempt, Status
-from streamer.scope import Step, own_cancellation
+from streamer.scope import own_cancellation
 from streamer.single import Single
-from streamer.tasks import Message, TaskBase
+from streamer.step import Step
+from streamer.tasks import TaskBase
 
 
 class Call(Single[Any]):
@@ -33,7 +32,7 @@ class Call(Single[Any]):
     def __init__(
         self, name: str, model: str | None, slots: Slots | None, clock: float | None, task: TaskBase | None
     ) -> None:
-        super().__init__(self.attempt, self.kind)
+        super().__init__(None, self.kind)
         self.name = name
         self.model = model
         self.slots = slots
@@ -44,13 +43,15 @@ class Call(Single[Any]):
         """Make the call; a Response, or the value itself."""
         raise NotImplementedError
 
-    async def attempt(self, step: Step) -> Any:
+    async def at(self, step: Step) -> Any:
         """Make one attempt and record it."""
         scope = step.scope
         if scope.lent:
             await scope.reclaim()
-        if scope.deadline is not None and scope.loop.time() >= scope.deadline:
+        if step.deadline is not None and step.due():
             raise TimedOut("The deadline has passed.", Category.DEADLINE)
+        if scope.closed:
+            raise Cancelled("Its task has its result already.")
         slots = self.slots
         scope.active += 1
         try:
@@ -76,8 +77,8 @@ class Call(Single[Any]):
             self.record(step, attempt_id, started, response, None)
         finally:
             scope.active -= 1
-            if scope.sleeping and not scope.active:
-                scope.lend()
+            if scope.sleeping:
+                scope.rest()
         if type(response) is Response:
             step.answered = (
                 self.name,
@@ -122,8 +123,8 @@ class Call(Single[Any]):
             id=attempt_id,
             provider=self.name,
             model=(response.model if whole else None) or self.model,
-            outcome=status_of(error),
-            category=None if error is None else category_of(error),
+            outcome=Status.SUCCEEDED if error is None else status_of(error, step),
+            category=None if error is None else reason_of(error, step),
             started_at=datetime.fromtimestamp(scope.epoch + started, UTC),
             duration=scope.loop.time() - started,
             time_to_first_token=step.first_token - started if step.first_token is not None else None,
@@ -138,120 +139,21 @@ class Call(Single[Any]):
             scope.emit(AttemptEnded(scope.task_id, attempt))
 
 
-class ProviderCall(Call):
-    """A call of a model."""
-
-    kind = "llm"
-
-    def __init__(
-        self,
-        provider: Provider,
-        name: str,
-        model: str | None,
-        slots: Slots | None,
-        messages: tuple[Message, ...],
-        parameters: dict[str, Any],
-        task: TaskBase | None = None,
-        clock: float | None = None,
-    ) -> None:
-        super().__init__(name, model, slots, clock, task)
-        self.provider = provider
-        self.messages = messages
-        self.parameters = parameters
-        self.prompt_end = getattr(provider, "ends_when_cancelled", False)
-        self.context_window = getattr(provider, "context_window", None)
-
-    def copy(self, messages: tuple[Message, ...], clock: float | None) -> ProviderCall:
-        return ProviderCall(
-            self.provider, self.name, self.model, self.slots, messages, self.parameters, self.task, clock
-        )
-
-    def bounded(self, seconds: float) -> Single[Any]:
-        return self.copy(self.messages, seconds if self.clock is None else min(seconds, self.clock))
-
-    def given(self, previous: Any) -> Single[Any]:
-        from streamer.providers.conversation import handed_over
-
-        return self.copy(handed_over(self.messages, previous), self.clock)
-
-    async def perform(self, step: Step, attempt_id: str) -> Any:
-        slots = self.slots
-        try:
-            answer = self.provider.answer(
-                Request(
-                    messages=self.messages,
-                    model=self.model,
-                    parameters=self.parameters,
-                    attempt_id=attempt_id,
-                )
-            )
-            if isawaitable(answer):
-                return await answer
-            if isinstance(answer, AsyncIterator):
-                return await whole(answer, step)
-            return answer
-        except CallFailed as error:
-            if error.provider is None:
-                error.provider = self.name
-            if error.context_window is None:
-                error.context_window = self.context_window
-            raise
-        finally:
-            if slots is not None:
-                slots.give()
-
-
-async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:
-    """Gather a stream into a whole answer; one that ends without a finish reason is cut, and a failure.
-
-    A stream of plain text is whole when it ends. The stream is closed however this ends.
-    """
-    parts: list[str] = []
-    last: Chunk | None = None
-    usage = cost = model = None
-    value: Any = UNSET
-    degraded = plain = False
-    try:
-        async for chunk in chunks:
-            if step.first_token is None:
-                step.first_token = step.scope.loop.time()
-            if isinstance(chunk, str):
-                plain = True
-                parts.append(chunk)
-                continue
-            parts.append(chunk.text)
-            value = chunk.value if chunk.value is not UNSET else value
-            usage = chunk.usage or usage
-            cost = chunk.cost if chunk.cost is not None else cost
-            model = chunk.model or model
-            degraded = degraded or chunk.degraded
-            if chunk.finish_reason is not None:
-                last = chunk
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
-    if last is None and not plain:
-        message = "The stream ended without a finish reason: the answer is not whole."
-        raise CallFailed(Category.INVALID_RESPONSE, message, usage=usage, cost=cost)
-    reason = last.finish_reason if last is not None else None
-    return Response(
-        text="".join(parts),
-        value=value,
-        finish_reason=reason,
-        usage=usage,
-        cost=cost,
-        model=model,
-        degraded=degraded,
-    )
-
-
-def status_of(error: BaseException | None) -> Status:
-    """The status that an outcome has."""
+def status_of(error: BaseException | None, step: Step) -> Status:
+    """The status that an outcome of a step has; what its deadline cancelled is timed out."""
     if error is None:
         return Status.SUCCEEDED
     if isinstance(error, TimedOut):
         return Status.TIMED_OUT
-    if isinstance(error, Cancelled | asyncio.CancelledError):
+    if isinstance(error, asyncio.CancelledError):
+        return Status.TIMED_OUT if step.due() else Status.CANCELLED
+    if isinstance(error, Cancelled):
         return Status.CANCELLED
-    return Status.FAILED
+    return Status.SKIPPED if isinstance(error, Skipped) else Status.FAILED
+
+
+def reason_of(error: BaseException, step: Step) -> Category:
+    """The category of such an outcome."""
+    if isinstance(error, asyncio.CancelledError) and step.due():
+        return Category.DEADLINE
+    return category_of(error)

@@ -8,14 +8,13 @@ from typing import Any
 import msgspec
 
 from streamer.errors import InvalidTask
-from streamer.forms import BadForm, check_form, check_steps
+from streamer.forms import BadForm, check_form, check_steps, completed, located
 from streamer.tasks import Consensus, Fallback, Map, Parallel, Race, Sequence, Task, TaskBase, Workflow
 
 MAX_NESTING = 64
 JSON = "application/json"
 MSGPACK = "application/msgpack"
-UNKNOWN_FIELD = re.compile(r"^Object contains unknown field `(.*?)`(?: - at `(.*)`)?$", re.DOTALL)
-UNKNOWN_KIND = re.compile(r"^Invalid value .* - at `[^`]*\.kind`$", re.DOTALL)
+PART = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
 LEAVES = frozenset({"Llm", "Function", "Plan"})
 
 
@@ -62,54 +61,65 @@ class Decoder:
         return task
 
     def explained(self, error: msgspec.ValidationError, data: bytes, content_type: str) -> InvalidTask:
-        """Name the field that msgspec's path leaves out."""
-        message = str(error)
-        while "[...]" in message:
-            named = self.named(message, data, content_type)
-            if named == message:
-                break
-            message = named
-        reason = "validation_error"
-        if unknown := UNKNOWN_FIELD.match(message):
-            name, parent = unknown.groups(default="$")
-            message = f"Object contains unknown field `{name}` - at `{parent}.{name}`"
-        elif UNKNOWN_KIND.match(message):
-            reason = "unknown_kind"
-        elif " - at `" not in message:
-            message += " - at `$`"
-        return InvalidTask(reason, message, self.task_id(data, content_type))
+        """Name the place, with the field and the keys that msgspec leaves out."""
+        text, place = located(str(error))
+        unknown_kind = text.startswith("Invalid value ") and place.endswith(".kind")
+        if "[...]" in place:
+            place = self.with_keys(place, str(error), data, content_type)
+        return InvalidTask(
+            "unknown_kind" if unknown_kind else "validation_error",
+            f"{text} - at `{completed(text, place)}`",
+            self.task_id(data, content_type),
+        )
 
-    def named(self, message: str, data: bytes, content_type: str) -> str:
-        """Replace the first ``[...]`` (an object's key) by the key, found by halving."""
-        raw = msgspec.msgpack.decode(data) if content_type == MSGPACK else msgspec.json.decode(data)
-        before, _, after = message.partition("[...]")
-        path = before.rpartition("`$")[2]
-        holder: Any = raw
-        for part in re.findall(r"\[\d+\]|\.[^.\[]+", path):
-            holder = holder[int(part[1:-1])] if part[0] == "[" else holder[part[1:]]
-        if not isinstance(holder, dict):
-            return message
+    def with_keys(self, place: str, message: str, data: bytes, content_type: str) -> str:
+        """The place with the keys of objects, which msgspec writes as ``[...]``."""
+        first, *others = place.split("[...]")
+        named, part = first, first.rpartition("$")[2]
+        try:
+            raw = holder = codec(content_type).decode(data)
+            for after in others:
+                for index, name in PART.findall(part):
+                    holder = holder[int(index)] if index else holder[name]
+                key = self.culprit(raw, holder, message, content_type)
+                holder = holder[key]
+                named, part = f"{named}.{key}{after}", after
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return place  # what comes after the error is no message, say
+        return named
+
+    def culprit(self, raw: Any, holder: dict[str, Any], message: str, content_type: str) -> str:
+        """The key in ``holder``, somewhere in ``raw``, that the message is about: found by halving."""
+        decoder = self.msgpack if content_type == MSGPACK else self.json
+        encode = codec(content_type).encode
         entries = list(holder.items())
         while len(entries) > 1:
             half = entries[: len(entries) // 2]
             holder.clear()
             holder.update(half)
+            told = None
             try:
-                msgspec.convert(raw, self.type)
-            except msgspec.ValidationError:
-                entries = half
-            else:
-                entries = entries[len(half) :]
-        return f"{before}.{entries[0][0]}{after}" if entries else message
+                decoder.decode(encode(raw))
+            except msgspec.ValidationError as error:
+                told = str(error)
+            entries = half if told == message else entries[len(half) :]
+        holder.clear()
+        holder.update(entries)
+        return entries[0][0]
 
     def task_id(self, data: bytes, content_type: str) -> str | None:
         """The id of a task that the schema refused, if it can be read."""
         try:
-            raw = msgspec.msgpack.decode(data) if content_type == MSGPACK else msgspec.json.decode(data)
+            raw = codec(content_type).decode(data)
         except (ValueError, RecursionError):
             return None
         found = raw.get("id") if isinstance(raw, dict) else None
         return found if isinstance(found, str) and found else None
+
+
+def codec(content_type: str) -> Any:
+    """The module that reads and writes a format."""
+    return msgspec.msgpack if content_type == MSGPACK else msgspec.json
 
 
 def check(task: Any, path: str = "$", depth: int = 1) -> int:

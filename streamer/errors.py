@@ -52,6 +52,10 @@ FINAL = frozenset({Category.CONTENT_FILTER, Category.CANCELLED, Category.DEADLIN
 """Not answered by the next candidate of a fallback unless it says so."""
 
 
+LONGEST_NAMED = 400
+"""Characters of each failure in the message of a combinator's."""
+
+
 class StreamerError(Exception):
     """Every error that Streamer itself raises."""
 
@@ -133,7 +137,7 @@ class ChildrenFailed(StreamerError, ExceptionGroup):
     def __new__(
         cls, what: str, failures: Mapping[int | str, Exception], total: int, value: Any = None
     ) -> Self:
-        named = "; ".join(f"{key}: {category_of(e)}: {e}" for key, e in list(failures.items())[:8])
+        named = "; ".join(f"{key}: {category_of(e)}: {short(e)}" for key, e in list(failures.items())[:8])
         more = f"; and {len(failures) - 8} more" if len(failures) > 8 else ""
         message = f"{what}: {len(failures)} of {total} failed ({named}{more})"
         self = super().__new__(cls, message, list(failures.values()))
@@ -141,7 +145,7 @@ class ChildrenFailed(StreamerError, ExceptionGroup):
         self.value = value
         return self
 
-    def __init__(self, *_: Any) -> None:
+    def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__(self.message, self.exceptions)
 
     def derive(self, excs: Sequence[Exception]) -> ExceptionGroup[Exception]:  # type: ignore[override]
@@ -149,6 +153,12 @@ class ChildrenFailed(StreamerError, ExceptionGroup):
 
     def __str__(self) -> str:
         return self.message
+
+
+def short(error: Exception) -> str:
+    """What an error says, at most so much that eight fit in a message."""
+    text = str(error)
+    return text if len(text) <= LONGEST_NAMED else f"{text[:LONGEST_NAMED]} …"
 
 
 def category_of(error: BaseException) -> Category:

@@ -5,7 +5,8 @@ Names and kinds are judged when the message is decoded; types only once the temp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +15,16 @@ from streamer import tasks
 
 CONTROL: dict[str, type[tasks.Strict]] = {"if": tasks.If, "for": tasks.For, "while": tasks.While}
 NESTED_STEPS = ("then", "else", "steps")
-FIELDS = {kind: {f.encode_name for f in msgspec.structs.fields(t)} for kind, t in tasks.KINDS.items()}
+FIELDS = {
+    kind: {"kind", *(f.encode_name for f in msgspec.structs.fields(t))} for kind, t in tasks.KINDS.items()
+}
+STRUCTS: dict[str, type[tasks.Strict]] = {
+    "retry": tasks.Retry,
+    "timeout": tasks.Timeouts,
+    "messages": tasks.Message,
+}
+PARTS = {name: {f.encode_name for f in msgspec.structs.fields(t)} for name, t in STRUCTS.items()}
+UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
 class BadForm(ValueError):
@@ -29,12 +39,19 @@ def check_form(form: Any, path: str, depth: int = 1) -> int:
     """Check the names in a task's template; the depth of the deepest task in it is returned."""
     if not isinstance(form, dict):
         raise BadForm(f"Expected a task (an object) - at `{path}`")
-    kind = form.get("kind")
+    if "kind" not in form:
+        raise BadForm(f"Object missing required field `kind` - at `{path}`")
+    kind = form["kind"]
     if not isinstance(kind, str) or kind not in FIELDS:
         raise BadForm(f"Invalid value {kind!r} - at `{path}.kind`", unknown_kind=isinstance(kind, str))
-    for name in form:
-        if name != "kind" and name not in FIELDS[kind]:
-            raise BadForm(f"Object contains unknown field `{name}` - at `{path}.{name}`")
+    check_names(form, FIELDS[kind], path)
+    for name, names in PARTS.items():
+        part = form.get(name)
+        if isinstance(part, list | tuple):
+            for index, item in enumerate(part):
+                check_names(item, names, f"{path}.{name}[{index}]")
+        else:
+            check_names(part, names, f"{path}.{name}")
     deepest = depth
     children = form.get("tasks")
     if isinstance(children, dict):
@@ -61,7 +78,8 @@ def check_steps(steps: Sequence[Any], path: str, depth: int = 1) -> int:
         try:
             msgspec.convert(step, shape)
         except msgspec.ValidationError as error:
-            raise BadForm(relative(str(error), here)) from error
+            text, place = located(str(error))
+            raise BadForm(f"{text} - at `{completed(text, place).replace('$', here, 1)}`") from error
         if shape is tasks.Step:
             deepest = max(deepest, check_form(step["task"], f"{here}.task", depth))
         for word in NESTED_STEPS:
@@ -70,7 +88,21 @@ def check_steps(steps: Sequence[Any], path: str, depth: int = 1) -> int:
     return deepest
 
 
-def relative(message: str, path: str) -> str:
-    """Put msgspec's path, which begins at ``$``, below ours."""
-    text, at, rest = message.partition(" - at `$")
-    return f"{text} - at `{path}{rest}" if at else f"{text} - at `{path}`"
+def check_names(form: Any, names: Collection[str], path: str) -> None:
+    """Check the names in an object, if it is one already: a template may become one."""
+    if isinstance(form, dict):
+        for name in form:
+            if name not in names:
+                raise BadForm(f"Object contains unknown field `{name}` - at `{path}.{name}`")
+
+
+def located(message: str) -> tuple[str, str]:
+    """What msgspec says, and the place, which begins at ``$``."""
+    text, at, place = message.rpartition(" - at `")
+    return (text, place.removesuffix("`")) if at else (message, "$")
+
+
+def completed(text: str, place: str) -> str:
+    """The place with the unknown field, which msgspec leaves out."""
+    unknown = UNKNOWN_FIELD.fullmatch(text)
+    return place if unknown is None else f"{place}.{unknown[1]}"

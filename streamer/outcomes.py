@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from streamer.call import status_of
-from streamer.errors import CallFailed, category_of
+from streamer.errors import CallFailed, Cancelled, Category, Skipped, TimedOut, category_of
 from streamer.results import Attempt, Failure, Result, Status
-from streamer.scope import Step
+from streamer.step import Step
 
 LONGEST_MESSAGE = 4_000
 utc = datetime.fromtimestamp
@@ -48,7 +50,7 @@ def result_of(
     return Result(
         task_id=task_id or scope.task_id + step.path,
         kind=kind or step.kind or "function",
-        status=status_of(error) if step.skipped is None else Status.SKIPPED,
+        status=status_of(error, step),
         value=value,
         error=None if error is None else failure(error),
         tag=(task.tag if task is not None else None) or step.tag,
@@ -80,51 +82,68 @@ def children_of(step: Step, value: Any, received: float) -> tuple[Result, ...] |
 
 def child_result(parent: Step, key: int | str, child: Step, value: Any, received: float) -> Result:
     """A child's result, without the value that its parent's holds at the same place."""
-    error = child.error
-    if child.skipped is not None:
-        error = CallFailed("dependency_failed", child.skipped)
-    elif child.finished is None:
-        error = CallFailed("cancelled", "It had not ended when the grace was over.")
     began = child.started if child.started is not None else parent.started
-    result = result_of(child, value=child.value, error=error, received=began or received)
-    if child.finished is None and child.skipped is None:
-        return replaced(result, status=Status.CANCELLED)
-    if result.status is Status.SUCCEEDED and held(parent, key, value):
-        return replaced(result, value=UNSET)
+    result = result_of(
+        child,
+        value=child.value,
+        error=child_error(child),
+        received=received if began is None else began,
+    )
+    if result.status is Status.SUCCEEDED and held(parent, key, child, value):
+        return replace(result, value=UNSET)
     return result
 
 
-def held(parent: Step, key: int | str, value: Any) -> bool:
-    """Whether the parent's value holds the child's: the winner's, or an element of all children's values."""
-    if parent.winner is not None:
-        return key == parent.winner
-    keys = parent.children or {}
+def child_error(child: Step) -> BaseException | None:
+    """Why a child did not succeed, seen from its parent's end."""
+    if child.skipped is not None or child.started is None:
+        return Skipped(child.skipped or "Its parent ended before it began.")
+    error = child.error
+    if child.finished is not None and not isinstance(error, asyncio.CancelledError):
+        return error
+    ended = child.scope.loop.time() if child.finished is None else child.finished
+    if child.deadline is not None and ended >= child.deadline:
+        return TimedOut("The deadline has passed.", Category.DEADLINE)
+    if child.finished is None:
+        return Cancelled("It was cancelled, and had not ended when the grace was over.")
+    return Cancelled("It was cancelled.")
+
+
+def held(parent: Step, key: int | str, child: Step, value: Any) -> bool:
+    """Whether the parent's value holds the child's: is it, or has it at the same place."""
+    if key == parent.winner:
+        return value is child.value
     if parent.named:
-        return isinstance(value, dict) and value.keys() == keys.keys()
-    return isinstance(value, list) and len(value) == len(keys)
-
-
-def replaced(result: Result, **changes: Any) -> Result:
-    from msgspec.structs import replace
-
-    return replace(result, **changes)
+        return isinstance(value, dict) and key in value and value[key] is child.value
+    at = key if isinstance(key, int) else 0
+    return isinstance(value, list) and at < len(value) and value[at] is child.value
 
 
 def failure(error: BaseException) -> Failure:
     """What of an exception travels; the exception itself stays with it in this process."""
-    cause = error.__cause__ if isinstance(error, CallFailed) and type(error) is CallFailed else None
-    original = cause or error
-    text = str(error)
+    called = error if isinstance(error, CallFailed) else None
+    original = (error.__cause__ if type(error) is CallFailed else None) or error
+    text = said(error)
     made = Failure(
         category=category_of(error),
         type=type(original).__name__,
-        message=(text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + " …")
-        or type(original).__name__,
-        provider=getattr(error, "provider", None),
-        http_status=getattr(error, "http_status", None),
+        message=text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + " …",
+        provider=called.provider if called is not None else None,
+        http_status=called.http_status if called is not None else None,
     )
     made.__dict__["exception"] = original
     return made
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, as text that can travel; its type where it says nothing, or can't."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text
+    return text or type(error).__name__
 
 
 def made(step: Step) -> Iterator[Attempt]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -82,7 +84,7 @@ class Result(Struct, frozen=True, kw_only=True):
     task_id: str
     kind: str
     status: Status
-    value: Any | UnsetType = None
+    value: Any | UnsetType = UNSET
     error: Failure | None = None
     tag: str | None = None
     metadata: dict[str, Any] | None = None
@@ -110,7 +112,8 @@ class Result(Struct, frozen=True, kw_only=True):
     @property
     def retries(self) -> int:
         """Attempts beyond the first of each call, children included."""
-        return max(0, len(self.attempts) - 1) + sum(child.retries for child in self.each_child())
+        again = sum(not attempt.id.endswith("#1") for attempt in self.attempts)
+        return again + sum(child.retries for child in self.each_child())
 
     def each_child(self) -> tuple[Result, ...]:
         """The children in order, whatever the task's shape."""
@@ -147,23 +150,39 @@ class Encoder:
 
     def encode(self, result: Result, msgpack: bool = False) -> bytes:
         """The bytes of a result; :class:`Unencodable` names what cannot travel."""
-        value = result.value
-        if not isinstance(value, str) and value is not None and value is not UNSET:
-            check_finite(value, "value")
         try:
+            check_values(result)
             return self.msgpack.encode(result) if msgpack else self.json.encode(result)
+        except Unencodable:
+            raise
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise Unencodable(f"The value cannot be encoded: {error}") from error
 
 
+def check_values(result: Result, path: str = "") -> None:
+    """Refuse NaN and infinity in the value of a result and in those of its children."""
+    value = result.value
+    if not isinstance(value, str) and value is not None and value is not UNSET:
+        check_finite(value, f"{path}value")
+    if result.children is not UNSET:
+        named = isinstance(result.children, dict)
+        keys = result.children if isinstance(result.children, dict) else range(len(result.children))
+        for key, child in zip(keys, result.each_child(), strict=True):
+            check_values(child, f"{path}children.{key}." if named else f"{path}children[{key}].")
+
+
 def check_finite(value: Any, path: str) -> None:
-    """Refuse NaN and infinity anywhere in a value of lists and dicts."""
+    """Refuse NaN and infinity anywhere in a value of arrays, objects, Structs and dataclasses."""
     if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
+        if not isfinite(value):
             raise Unencodable(f"{value} cannot travel as JSON - at `{path}`")
     elif isinstance(value, dict):
         for key, item in value.items():
             check_finite(item, f"{path}.{key}")
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | set | frozenset):
         for index, item in enumerate(value):
             check_finite(item, f"{path}[{index}]")
+    elif isinstance(value, Struct) or is_dataclass(value):
+        names = value.__struct_fields__ if isinstance(value, Struct) else (f.name for f in fields(value))
+        for name in names:
+            check_finite(getattr(value, name), f"{path}.{name}")

@@ -1,19 +1,17 @@
-"""What one task has started, and where in it we are."""
+"""What one task has started."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streamer.errors import Cancelled, Category, TimedOut
+from streamer.errors import Cancelled, TimedOut
 from streamer.events import Event, Listener
-from streamer.limits import Slots
+from streamer.limits import RunSlot
 
 if TYPE_CHECKING:
-    from streamer.results import Attempt
     from streamer.single import Single
     from streamer.tasks import TaskBase
 
@@ -21,27 +19,21 @@ T = TypeVar("T")
 CANCEL_GRACE = 1.0
 
 
-class Scope:
-    """All that one task has started.
+class Scope(RunSlot):
+    """All that one task has started, and the run slot that it all shares.
 
     Every asyncio task is registered here until it ends. Those that are cancelled are awaited for ``grace``
     seconds; what still runs then is a stray: it keeps the slot, and ``when_empty`` is called at its end.
-
-    Invariants: ``active`` counts the calls under way and ``sleeping`` the back-offs; the run slot is lent to
-    others exactly while there are sleepers and no calls; a call begins only with the slot in hand.
     """
 
-    slots: Slots | None = None
-    lent = False
-    active = 0
-    sleeping = 0
-    threads = 0
-    deadline: float | None = None
     listener: Listener | None = None
     compile: Callable[[TaskBase], Single[Any]] | None = None
     when_empty: Callable[[], object] | None = None
+    closed = False
+    """Its task has its result: no call begins any more."""
 
     def __init__(self, task_id: str, grace: float = CANCEL_GRACE) -> None:
+        super().__init__()
         self.task_id = task_id
         self.grace = grace
         self.loop = asyncio.get_running_loop()
@@ -57,8 +49,6 @@ class Scope:
             except Exception as error:
                 self.loop.call_exception_handler({"message": "An event listener raised", "exception": error})
 
-    # --- what runs
-
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start an asyncio task of this scope."""
         task = self.loop.create_task(work)
@@ -71,7 +61,8 @@ class Scope:
         self.tasks.discard(task)
         if not task.cancelled():
             task.exception()
-        self.emptied()
+        if self.when_empty is not None:
+            self.emptied()
 
     def emptied(self) -> None:
         """Tell who waits for the strays, once none is left."""
@@ -83,6 +74,10 @@ class Scope:
         pending = {task for task in tasks if not task.done()}
         for task in pending:
             task.cancel()
+        await self.outlast(pending)
+
+    async def outlast(self, pending: set[Any]) -> None:
+        """Await what is to end soon, at most for the grace, even when cancelled meanwhile; the rest are strays."""
         end = self.loop.time() + self.grace
         interrupted: asyncio.CancelledError | None = None
         while pending and (left := end - self.loop.time()) > 0:
@@ -90,15 +85,33 @@ class Scope:
                 _, pending = await asyncio.wait(pending, timeout=left)
             except asyncio.CancelledError as error:
                 interrupted = error
-                pending = {task for task in pending if not task.done()}
+                pending = {future for future in pending if not future.done()}
+        for future in pending:
+            self.strays.add(future)
+            future.add_done_callback(self.stray_ended)
         if interrupted is not None:
             raise interrupted
 
+    def stray_ended(self, future: asyncio.Future[Any]) -> None:
+        self.strays.discard(future)
+        self.rest()
+
+    async def close(self) -> None:
+        """Cancel what nobody awaits any more, and await it within the grace; strays have had theirs."""
+        left = {task for task in self.tasks if task not in self.strays}
+        for task in left:
+            if not task.cancelling():  # else it is on its way, and a second time would interrupt its cleaning up
+                task.cancel()
+        await self.outlast(left)
+
     async def bounded(self, work: Coroutine[Any, Any, T], seconds: float, error: TimedOut) -> T:
         """Run ``work`` as a task of its own, at most so long; then cancel it, await it, and raise ``error``."""
+        if seconds <= 0:
+            work.close()
+            raise error
         task = self.start(work)
         try:
-            await asyncio.wait((task,), timeout=max(0.0, seconds))
+            await asyncio.wait((task,), timeout=seconds)
         except asyncio.CancelledError:
             await self.cancel((task,))
             raise
@@ -106,122 +119,6 @@ class Scope:
             await self.cancel((task,))
             raise error
         return outcome(task)
-
-    def left(self) -> float | None:
-        """Seconds to the deadline; None without one."""
-        return None if self.deadline is None else self.deadline - self.loop.time()
-
-    # --- the run slot
-
-    async def pause(self, seconds: float) -> None:
-        """Sleep without a slot. With a deadline before its end there is no use in it: it raises at once."""
-        if self.deadline is not None and self.loop.time() + seconds >= self.deadline:
-            raise TimedOut("The deadline comes before the next attempt.", Category.DEADLINE)
-        self.sleeping += 1
-        if not self.active:
-            self.lend()
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            self.sleeping -= 1
-
-    def lend(self) -> None:
-        """Give the run slot to others while all that this task does is wait."""
-        if self.slots is not None and not self.lent:
-            self.lent = True
-            self.slots.give()
-
-    async def reclaim(self) -> None:
-        """Wait for a run slot again; several calls of one task share it."""
-        slots = self.slots
-        assert slots is not None
-        await slots.acquire()
-        if self.lent:
-            self.lent = False
-        else:
-            slots.give()
-
-
-class Step:
-    """A place in a task: where it stands, what it called, how it ended.
-
-    ``path`` is its identity: ``/`` and a child's index or name per combinator; the calls that a function makes
-    beyond its first have ``~2``, ``~3`` in the order they start. Running a step again (a retry) comes by the
-    same steps, and goes on counting their attempts.
-    """
-
-    task: TaskBase | None = None
-    kind: str | None = None
-    tag: str | None = None
-    started: float | None = None
-    finished: float | None = None
-    value: Any = None
-    error: BaseException | None = None
-    skipped: str | None = None
-    winner: int | None = None
-    named = False
-    combines = False
-    children: dict[int | str, Step] | None = None
-    calls: list[Step] | None = None
-    called = 0
-    attempts: list[Attempt] | None = None
-    answered: tuple[str, str | None, str | None, bool] | None = None
-    first_token: float | None = None
-
-    def __init__(self, scope: Scope, path: str = "") -> None:
-        self.scope = scope
-        self.path = path
-
-    def child(self, key: int | str) -> Step:
-        """The step of a combinator's child."""
-        if self.children is None:
-            self.children = {}
-        step = self.children.get(key)
-        if step is None:
-            step = self.children[key] = Step(self.scope, f"{self.path}/{key}")
-            if isinstance(key, str):
-                step.tag = key
-        return step
-
-    def call(self) -> Step:
-        """The step of the next call that a function makes."""
-        if self.calls is None:
-            self.calls = []
-        self.called += 1
-        if self.called > len(self.calls):
-            suffix = f"~{self.called}" if self.called > 1 else ""
-            self.calls.append(Step(self.scope, self.path + suffix))
-        return self.calls[self.called - 1]
-
-    def again(self) -> None:
-        """The function begins anew: its calls are the same calls."""
-        self.called = 0
-
-    async def run(self, single: Single[T]) -> T:
-        """Run a Single here and remember how it ended."""
-        scope = self.scope
-        self.kind = single.kind
-        self.task = single.task
-        self.started = scope.loop.time()
-        self.error = None
-        try:
-            value = self.value = await single.at(self)
-        except BaseException as error:
-            self.error = error
-            self.value = getattr(error, "value", None)
-            raise
-        finally:
-            self.finished = scope.loop.time()
-        return value
-
-    def skip(self, single: Single[Any], why: str) -> None:
-        """It never begins."""
-        self.kind = single.kind
-        self.task = single.task
-        self.skipped = why
-
-
-current: ContextVar[Step | None] = ContextVar("streamer_step", default=None)
 
 
 def outcome(task: asyncio.Task[T]) -> T:
@@ -232,6 +129,6 @@ def outcome(task: asyncio.Task[T]) -> T:
 
 
 def own_cancellation() -> bool:
-    """Whether the CancelledError in flight was meant for the running asyncio task, not raised by its code."""
+    """Whether the running asyncio task is being cancelled, so that a CancelledError is not of its code's making."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

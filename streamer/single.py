@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from inspect import isawaitable
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import uuid4
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
-from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-from streamer.errors import CallFailed, Cancelled, Category, StreamerError
-from streamer.scope import Scope, Step, current, own_cancellation
+from streamer.errors import Cancelled
+from streamer.scope import Scope, own_cancellation
+from streamer.step import Step, current
 from streamer.tasks import TaskBase
+
+if TYPE_CHECKING:
+    from streamer.results import Result
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -33,17 +36,20 @@ class Single(Observable[T], Generic[T]):
     kind = "function"
     task: TaskBase | None = None
     context_window: int | None = None
+    at: Run[T]
+    """What it does at a step."""
 
     def __init__(
         self,
-        run: Run[T],
+        run: Run[T] | None = None,
         kind: str = "function",
         *,
         given: Callable[[Any], Single[T]] | None = None,
         context_window: int | None = None,
     ) -> None:
         super().__init__()
-        self.at = run
+        if run is not None:
+            self.at = run
         self.kind = kind
         self.context_window = context_window
         self._given = given
@@ -63,10 +69,14 @@ class Single(Observable[T], Generic[T]):
     async def started(self) -> T:
         """Run it: as a call of the task that runs now, else in a scope of its own."""
         step = current.get()
-        if step is not None:
-            return await step.call().run(self)
-        scope = Scope("task")
-        return await Step(scope).run(self)
+        if step is not None and step.scope.loop is asyncio.get_running_loop():
+            return await step.make(self)
+        scope = Scope((self.task.id if self.task is not None else None) or str(uuid4()))
+        try:
+            return await Step(scope).run(self)
+        finally:
+            if scope.tasks:
+                await scope.close()
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -91,7 +101,11 @@ class Single(Observable[T], Generic[T]):
             if not task.cancelled() and (error := task.exception()) is not None:
                 loop.call_exception_handler({"message": "A Single's observer raised", "exception": error})
 
-        task = loop.create_task(emit())
+        step = current.get()
+        if step is not None and step.scope.loop is loop:
+            task = step.start(emit())
+        else:
+            task = loop.create_task(emit())
         task.add_done_callback(ended)
 
         def dispose() -> None:
@@ -99,9 +113,23 @@ class Single(Observable[T], Generic[T]):
 
         return Disposable(dispose)
 
+    def result(self) -> Single[Result]:
+        """What comes of it, as a Result: this one never errors."""
+        from streamer.outcomes import result_of
+
+        async def run(step: Step) -> Result:
+            received = step.scope.loop.time()
+            try:
+                await step.run(self)
+            except Exception:
+                pass  # the step remembers
+            return result_of(step, value=step.value, error=step.error, received=received)
+
+        return self.like(run, lambda single: single.result())
+
     # --- the fluent names; see streamer.operators
 
-    def map(self, mapper: Callable[[T], U]) -> Single[U]:
+    def map(self, mapper: Callable[[T], U]) -> Single[U]:  # type: ignore[override]
         """Apply a function to the value; what it raises is the failure."""
 
         async def run(step: Step) -> U:
@@ -111,6 +139,7 @@ class Single(Observable[T], Generic[T]):
 
     def flat_map(self, mapper: Callable[[T], Operand]) -> Single[Any]:  # type: ignore[override]
         """Apply a function that returns a Single, a Task or an awaitable, and run that."""
+        from streamer.operand import again, as_single
 
         async def run(step: Step) -> Any:
             # two calls of one task: the second is ~2 wherever it is journaled
@@ -153,139 +182,3 @@ class Single(Observable[T], Generic[T]):
         )
         single.task = self.task
         return single
-
-
-def again(run: Run[T]) -> Run[T]:
-    """A function's run: when it begins once more, its calls are the same calls."""
-
-    def begin(step: Step) -> Coroutine[Any, Any, T]:
-        step.again()
-        return run(step)
-
-    return begin
-
-
-def as_single(operand: Operand) -> Single[Any]:
-    """Make a Single of what operators take."""
-    if isinstance(operand, Single):
-        return operand
-    if isinstance(operand, TaskBase):
-        return Compiled(operand)
-    if isinstance(operand, Observable):
-        raise TypeError(
-            "A plain Observable can emit any number of values; single(observable) makes a Single of one."
-        )
-    if isawaitable(operand):
-        raise TypeError(
-            "An awaitable runs once, so it can be neither retried nor started late; pass the function instead."
-        )
-    if callable(operand):
-        return Single(again(lambda step: call_function(step, operand)))
-    raise TypeError(f"Expected a Single, a Task or a callable, not {type(operand).__name__}.")
-
-
-class Compiled(Single[Any]):
-    """A task as a Single: what it means is the engine's to say, when it runs."""
-
-    def __init__(self, task: TaskBase, previous: Any = None) -> None:
-        self.previous = previous
-        super().__init__(self.answer, str(type(task).__struct_config__.tag))
-        self.task = task
-
-    def given(self, previous: Any) -> Single[Any]:
-        return Compiled(cast("TaskBase", self.task), previous)
-
-    async def answer(self, step: Step) -> Any:
-        """Ask the scope's engine, else the default one."""
-        compiler = step.scope.compile
-        if compiler is None:
-            from streamer.engine import default_engine
-
-            compiler = default_engine().compile
-        assert self.task is not None
-        single = compiler(self.task)
-        if self.previous is not None:
-            single = single.given(self.previous)
-        return await single.at(step)
-
-
-async def call_function(step: Step, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    """Call user code with this step as the current one, and see what it returned through to its value."""
-    token = current.set(step)
-    try:
-        return await resolve(step, function(*args, **named))
-    except asyncio.CancelledError as error:
-        if own_cancellation():
-            raise
-        raise Cancelled(str(error) or "It raised CancelledError itself.") from error
-    finally:
-        current.reset(token)
-
-
-async def resolve(step: Step, value: Any) -> Any:
-    """A Single or Task runs as a call of this step, an awaitable is awaited, an async iterator gathered."""
-    while True:
-        if isinstance(value, Single | TaskBase):
-            return await step.call().run(as_single(value))
-        if isawaitable(value):
-            value = await value
-        elif isinstance(value, AsyncIterator):
-            return await gathered(value)
-        else:
-            return value
-
-
-async def gathered(items: AsyncIterator[Any]) -> Any:
-    """All that an async iterator yields: text joined, else a list. It is closed however this ends."""
-    parts: list[Any] = []
-    try:
-        async for item in items:
-            parts.append(item)  # noqa: PERF401 - the iterator must be closed here, not by the collector
-    finally:
-        close = getattr(items, "aclose", None)
-        if close is not None:
-            await close()
-    return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else parts
-
-
-def single(observable: Observable[T]) -> Single[T]:
-    """Make a Single of an Observable that emits exactly one value; none, or a second one, is an error.
-
-    It is subscribed to on the running loop's scheduler; cancelling disposes of the subscription.
-    """
-    if not isinstance(observable, Observable):
-        raise TypeError(f"Expected an Observable, not {type(observable).__name__}.")
-
-    async def run(step: Step) -> T:
-        loop = step.scope.loop
-        future: asyncio.Future[T] = loop.create_future()
-        found: list[T] = []
-
-        def on_next(value: T) -> None:
-            found.append(value)
-            if len(found) == 2 and not future.done():
-                future.set_exception(
-                    CallFailed(Category.INVALID_RESPONSE, "The Observable emitted a second value.")
-                )
-
-        def on_error(error: Exception) -> None:
-            if not future.done():
-                future.set_exception(error if isinstance(error, Exception) else StreamerError(repr(error)))
-
-        def on_completed() -> None:
-            if future.done():
-                return
-            if found:
-                future.set_result(found[0])
-            else:
-                future.set_exception(
-                    CallFailed(Category.INVALID_RESPONSE, "The Observable emitted no value.")
-                )
-
-        subscription = observable.subscribe(on_next, on_error, on_completed, scheduler=AsyncIOScheduler(loop))
-        try:
-            return await future
-        finally:
-            subscription.dispose()
-
-    return Single(run)

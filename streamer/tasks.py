@@ -14,7 +14,7 @@ Seconds = Annotated[float, Meta(gt=0, le=YEAR, description="Seconds, at most a y
 Delay = Annotated[float, Meta(ge=0, le=YEAR, description="Seconds, at most a year; may be 0.")]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1)]
-StepId = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+StepId = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$(?!\n)")]
 Require = Literal["all", "any", "none"] | Annotated[int, Meta(ge=0)]
 Reduce = Literal["sum", "count", "concat", "merge"]
 Backoff = Literal["fixed", "linear", "exponential", "jitter", "decorrelated"]
@@ -108,6 +108,10 @@ class Parallel(TaskBase, tag="parallel", frozen=True, kw_only=True):
     require: Require = "all"
     reduce: Reduce | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.require, int) and self.require > len(self.tasks):
+            raise ValueError(f"`require` is {self.require}, more than there are `tasks` ({len(self.tasks)})")
+
 
 class Race(TaskBase, tag="race", frozen=True, kw_only=True):
     """The first success wins."""
@@ -154,6 +158,12 @@ class Consensus(TaskBase, tag="consensus", frozen=True, kw_only=True):
     minimum_agreement: Annotated[float, Meta(ge=0, le=1)] = 0.6
 
 
+class Instead(Strict, frozen=True, kw_only=True):
+    """What a step that failed counts as."""
+
+    value: Any
+
+
 class Step(Strict, frozen=True, kw_only=True):
     """One node of a workflow; ``task`` is a template."""
 
@@ -162,7 +172,7 @@ class Step(Strict, frozen=True, kw_only=True):
     depends_on: tuple[StepId, ...] = ()
     require: Require = "all"
     when: str | None = None
-    on_error: Literal["stop", "continue"] | dict[str, Any] = "stop"
+    on_error: Literal["stop", "continue"] | Instead = "stop"
     description: str | None = None
 
 

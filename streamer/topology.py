@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
-from typing import Annotated, Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -17,7 +18,7 @@ from streamer.settings import resolve
 from streamer.tasks import Retry, Task, TaskBase
 
 F = TypeVar("F", bound=Callable[..., Any])
-TopicName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+TopicName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,249}\Z")]
 ALLOWED = (
     "concurrency",
     "delivery",
@@ -91,14 +92,13 @@ class Topology:
         self.answer = function
         parameter = next(iter(signature(function).parameters))
         try:
-            annotated = get_type_hints(function).get(parameter)
+            annotated = get_type_hints(function).get(parameter, Task)
         except NameError as error:
             raise SettingsError(
                 f"@topology.task: the annotation of {function.__name__} names {error.name!r}, "
                 "which is not defined."
             ) from error
-        if isinstance(annotated, type) and issubclass(annotated, msgspec.Struct):
-            self.task_type = annotated if annotated is not TaskBase else Task
+        self.task_type = judged(annotated, f"@topology.task: the parameter of {function.__name__}")
         return function
 
     def function(
@@ -131,3 +131,18 @@ class Topology:
     def engine(self, slots: Slots | None = None, listener: Listener | None = None) -> Engine:
         """What answers its tasks, in this process."""
         return Engine(self.answer, functions=self.functions, retry=self.retry, slots=slots, listener=listener)
+
+
+def judged(annotated: Any, what: str) -> Any:
+    """The type of task that an annotation means; a SettingsError where it can't be decoded."""
+    if annotated is Any or annotated is TaskBase:
+        return Task
+    kinds = get_args(annotated) if get_origin(annotated) in (Union, UnionType) else (annotated,)
+    wanted = TaskBase if len(kinds) > 1 else msgspec.Struct
+    if not all(isinstance(kind, type) and issubclass(kind, wanted) for kind in kinds):
+        raise SettingsError(f"{what} is a task of the wire or one msgspec Struct, not {annotated!r}.")
+    try:
+        msgspec.json.Decoder(annotated)
+    except TypeError as error:
+        raise SettingsError(f"{what} can't be decoded: {error}") from error
+    return annotated

@@ -7,29 +7,16 @@ from operator import attrgetter
 from typing import Any
 
 from streamer.errors import CallFailed, Category
-from streamer.operators import fallback, parallel, race, retry, sequence, timeout
+from streamer.not_yet import refuse_fields, refuse_kind
+from streamer.operators import fallback, parallel, race, sequence, timeout
 from streamer.operators.deadline import deadline
+from streamer.operators.retry import retried
 from streamer.providers.conversation import conversation
 from streamer.providers.function import FunctionCall, FunctionTarget
 from streamer.providers.registry import Registry
+from streamer.providers.target import clock_of
 from streamer.single import Single
-from streamer.tasks import Fallback, Function, Llm, Parallel, Race, Retry, Sequence, TaskBase, Timeouts
-
-NOT_YET_KINDS = frozenset({"map", "consensus", "workflow", "plan"})
-NOT_YET_EVERYWHERE = ("priority", "resources")
-NOT_YET_FIELDS = {
-    kind: (*NOT_YET_EVERYWHERE, *fields)
-    for kind, fields in {
-        "llm": ("response_schema", "tools", "guardrails", "stream"),
-        "race": ("hedge_delay",),
-        "function": (),
-        "parallel": (),
-        "fallback": (),
-        "sequence": (),
-    }.items()
-}
-NOT_YET_VALUES = {kind: attrgetter(*fields) for kind, fields in NOT_YET_FIELDS.items()}
-NOT_YET_CLOCKS = ("queue", "connect", "first_token", "between_tokens")
+from streamer.tasks import Fallback, Function, Llm, Parallel, Race, Retry, Sequence, TaskBase
 
 
 class Compiler:
@@ -52,13 +39,14 @@ class Compiler:
 
     def compile(self, task: TaskBase) -> Single[Any]:
         """The Single that answers the task; what it lacks is ``invalid_request``, with the name."""
-        return self.single(task, self.default_retry, root=True)
+        return self.single(task, self.default_retry)
 
-    def single(self, task: TaskBase, inherited: Retry | None, root: bool = False) -> Single[Any]:
+    def single(self, task: TaskBase, inherited: Retry | None) -> Single[Any]:
         kind = str(type(task).__struct_config__.tag)
-        refuse(task, kind)
+        refuse_kind(kind)
+        refuse_fields(task, kind)
         single = self.kinds[type(task)](task, task.retry or inherited)
-        if task.deadline is not None and not root:
+        if task.deadline is not None:
             single = deadline(task.deadline)(single)
         single.kind = kind
         single.task = task
@@ -70,9 +58,8 @@ class Compiler:
                 Category.INVALID_REQUEST, "The task names no model, and this topology chooses none for it."
             )
         target = self.registry.resolve(task.model)
-        clock = task.timeout.attempt if isinstance(task.timeout, Timeouts) else task.timeout
-        call = target.call(task, conversation(task), clock)
-        return call if policy is None else retry(policy)(call)
+        call = target.call(task, conversation(task), clock_of(task))
+        return call if policy is None else retried(policy)(call)
 
     def function(self, task: Function, policy: Retry | None) -> Single[Any]:
         target = self.functions.get(task.name)
@@ -85,7 +72,7 @@ class Compiler:
         by_name = task.arguments if isinstance(task.arguments, dict) else {}
         by_position = () if isinstance(task.arguments, dict) else tuple(task.arguments)
         call: Single[Any] = FunctionCall(target, by_position, by_name, task, task.timeout)
-        return call if policy is None else retry(policy)(call)
+        return call if policy is None else retried(policy)(call)
 
     def parallel(self, task: Parallel, policy: Retry | None) -> Single[Any]:
         children: list[Any]
@@ -116,24 +103,3 @@ class Compiler:
 
     def timed(self, single: Single[Any], task: TaskBase) -> Single[Any]:
         return single if task.timeout is None else timeout(task.timeout)(single)
-
-
-def refuse(task: TaskBase, kind: str) -> None:
-    """Say of every field that has no effect yet that it has none; nothing pretends."""
-    if kind in NOT_YET_KINDS:
-        raise CallFailed(
-            Category.INVALID_REQUEST,
-            f"Tasks of kind {kind!r} are understood but not run yet by this version.",
-        )
-    for value in NOT_YET_VALUES[kind](task):
-        if value is not None and value is not False:
-            names = (name for name in NOT_YET_FIELDS[kind] if getattr(task, name) is value)
-            raise no_effect(next(names))
-    if isinstance(task.timeout, Timeouts):
-        for name in NOT_YET_CLOCKS:
-            if getattr(task.timeout, name) is not None:
-                raise no_effect(f"timeout.{name}")
-
-
-def no_effect(name: str) -> CallFailed:
-    return CallFailed(Category.INVALID_REQUEST, f"`{name}` has no effect yet in this version; leave it out.")

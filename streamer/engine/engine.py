@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
 from streamer.engine.compile import Compiler
-from streamer.errors import Cancelled, Category, TimedOut
+from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
 from streamer.events import Listener, TaskEnded
 from streamer.limits import Slots
+from streamer.not_yet import refuse_fields
+from streamer.operand import CALLS, as_single, resolve
 from streamer.outcomes import result_of
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry, default_registry
 from streamer.results import Result
-from streamer.scope import CANCEL_GRACE, Scope, Step, current, own_cancellation
-from streamer.single import Single, resolve
+from streamer.scope import CANCEL_GRACE, Scope, own_cancellation
+from streamer.single import Single
+from streamer.step import Step, current
 from streamer.tasks import Retry, TaskBase
 
 
@@ -25,8 +28,8 @@ class Engine:
     """Answers tasks, with or without Kafka around it.
 
     ``answer`` is a topology's function from a task to a Single, a Task or a value; without it a task of the wire
-    means what it says. ``slots`` are the run slots, which a back-off lends to others. ``cancel_grace`` is how many
-    seconds a cancelled call is awaited.
+    means what it says. ``slots`` are the run slots: whoever runs a task holds one, and a back-off lends it to
+    others. ``cancel_grace`` is how many seconds a cancelled call is awaited.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class Engine:
         self.slots = slots
         self.listener = listener
         self.cancel_grace = cancel_grace
+        self.strays = 0
+        """Tasks that have their results while something of theirs still runs: it could not be cancelled."""
         self.compile = Compiler(providers, functions or {}, retry).compile
 
     async def run(
@@ -61,7 +66,7 @@ class Engine:
         """
         own = isinstance(task, TaskBase)
         if task_id is None:
-            task_id = (task.id if own else None) or str(uuid4())
+            task_id = getattr(task, "id", None) or str(uuid4())
         scope = Scope(task_id, self.cancel_grace)
         scope.slots = self.slots
         scope.listener = self.listener
@@ -82,17 +87,24 @@ class Engine:
                 value = await self.run_until(at, step, task)
         except asyncio.CancelledError as cancelled:
             if own_cancellation():
-                self.leave(scope)
+                try:
+                    if scope.tasks:
+                        await scope.close()
+                finally:
+                    self.leave(scope)
                 raise
             error = Cancelled(str(cancelled) or "It raised CancelledError itself.")
         except Exception as raised:
             error = raised
-            value = getattr(raised, "value", None)
+            value = raised.value if isinstance(raised, ChildrenFailed) else step.value
+        if scope.tasks:
+            await self.closed(scope)
         step.finished = scope.loop.time()
         step.task = task if own else None
-        kind = str(getattr(type(task), "__struct_config__").tag or type(task).__name__)  # noqa: B009
-        result = result_of(step, value=value, error=error, received=received, kind=kind, task_id=task_id)
-        if self.slots is not None and (scope.lent or scope.tasks or scope.threads):
+        result = result_of(
+            step, value=value, error=error, received=received, kind=kind_of(task), task_id=task_id
+        )
+        if scope.lent or scope.tasks or scope.threads:
             self.leave(scope)
         if self.listener is not None:
             scope.emit(TaskEnded(result))
@@ -101,14 +113,15 @@ class Engine:
     async def run_plan(self, step: Step, task: Any) -> Any:
         """What the topology says, or the task itself, run at this step."""
         if self.answer is None:
-            return await self.compile(task).at(step)
+            single = task if isinstance(task, Single) else self.compile(task)
+            return await single.at(step)
+        if isinstance(task, TaskBase):
+            refuse_fields(task, kind_of(task))
         token = current.set(step)
         try:
             plan = self.answer(task)
-            if isinstance(plan, TaskBase):
-                plan = self.compile(plan)
-            if isinstance(plan, Single):
-                return await plan.at(step)
+            if isinstance(plan, CALLS):
+                return await as_single(plan).at(step)
             return await resolve(step, plan)
         finally:
             current.reset(token)
@@ -116,33 +129,42 @@ class Engine:
     async def run_until(self, at: float, step: Step, task: Any) -> Any:
         """The same with a deadline, in seconds since the epoch; past it nothing is called."""
         scope = step.scope
-        scope.deadline = at - scope.epoch
+        step.deadline = at - scope.epoch
         expired = TimedOut("The deadline has passed.", Category.DEADLINE)
-        left = scope.deadline - scope.loop.time()
-        if left <= 0:
-            raise expired
-        return await scope.bounded(self.run_plan(step, task), left, expired)
+        return await scope.bounded(self.run_plan(step, task), step.deadline - scope.loop.time(), expired)
+
+    async def closed(self, scope: Scope) -> None:
+        """Nothing that its code left behind outlives a task by more than the grace."""
+        try:
+            await scope.close()
+        except asyncio.CancelledError:
+            self.leave(scope)
+            raise
 
     def leave(self, scope: Scope) -> None:
         """Say what becomes of the run slot: lent already, or kept by strays until the last has ended."""
+        scope.closed = True
         slots = self.slots
-        if slots is None:
-            return
-        if scope.lent:
-            slots.kept = True
-        elif scope.tasks or scope.threads:
-            slots.kept = True
-            scope.when_empty = once(scope, slots.give)
+        strays = bool(scope.tasks or scope.threads)
+        if slots is not None and (scope.lent or strays):
+            slots.kept += 1
+        if strays:
+            self.strays += 1
+            scope.when_empty = partial(self.emptied, scope)
 
-
-def once(scope: Scope, act: Callable[[], None]) -> Callable[[], None]:
-    """Act at the first call only."""
-
-    def call() -> None:
+    def emptied(self, scope: Scope) -> None:
+        """The last stray of a task has ended."""
         scope.when_empty = None
-        act()
+        self.strays -= 1
+        if self.slots is not None and not scope.lent:
+            self.slots.give()
 
-    return call
+
+def kind_of(task: Any) -> str:
+    """A task's kind: of a Struct of the user's, or whatever else there is to answer, its type."""
+    if isinstance(task, Single):
+        return task.kind
+    return str(getattr(getattr(task, "__struct_config__", None), "tag", None) or type(task).__name__)
 
 
 @cache

@@ -158,11 +158,14 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
         self.done(record)
         return False
 
-    def acknowledged(self, records: Iterable[Record]) -> None:
+    def acknowledged(self, records: list[Record]) -> None:
         """Their results are in the output topic: their offsets are finished."""
         for record in records:
             record.partition.finish(record)
-            self.done(record)
+        self.working -= len(records)
+        if self.lanes is not None:
+            for record in records:
+                self.leave(record)
         if not self.room.is_set():
             self.room.set()
 

@@ -42,7 +42,11 @@ class Writer:
             value = self.encoder.encode(result, msgpack)
         except Unencodable as error:
             result = failed(result, Category.INTERNAL, str(error))
-            value = self.encoder.encode(result, msgpack)
+            try:
+                value = self.encoder.encode(result, msgpack)
+            except Unencodable:  # it was not the value, or not this one
+                result = replace(bare(result), attempts=())
+                value = self.encoder.encode(result, msgpack)
         task_id = result.task_id.encode()
         headers = [
             ("streamer-task-id", task_id),

@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from streamer.errors import Cancelled
-from streamer.scope import Step, outcome
+from streamer.scope import outcome
 from streamer.single import Single
+from streamer.step import Step
 
 
 class Children:
@@ -17,7 +18,8 @@ class Children:
     """
 
     def __init__(self, step: Step) -> None:
-        self.step = step
+        self.scope = step.scope
+        self.steps: dict[int, Step] = {}
         self.tasks: dict[int, asyncio.Task[Any]] = {}
         self.ended: list[int] = []
         self.wake: asyncio.Future[None] | None = None
@@ -25,8 +27,8 @@ class Children:
 
     def start(self, index: int, child: Step, single: Single[Any]) -> None:
         """Start a child; ``index`` is its place in the input."""
-        task = self.step.scope.start(child.run(single))
-        self.tasks[index] = task
+        self.steps[index] = child
+        task = self.tasks[index] = self.scope.start(child.run(single))
         task.add_done_callback(lambda _: self.note(index))
 
     def note(self, index: int) -> None:
@@ -35,29 +37,17 @@ class Children:
         if self.wake is not None and not self.wake.done():
             self.wake.set_result(None)
 
-    async def next(self, seconds: float | None = None) -> list[int]:
-        """The children that have ended since the last call, at least one, in input order.
-
-        None at all when ``seconds`` went by first.
-        """
+    async def next(self) -> list[int]:
+        """The children that have ended since the last call, at least one, in input order."""
         if not self.ended:
-            loop = self.step.scope.loop
-            self.wake = loop.create_future()
-            timer = None if seconds is None else loop.call_later(seconds, self.expire)
+            self.wake = self.scope.loop.create_future()
             try:
                 await self.wake
             finally:
                 self.wake = None
-                if timer is not None:
-                    timer.cancel()
         ended = sorted(self.ended)
         self.ended.clear()
         return ended
-
-    def expire(self) -> None:
-        """Wake up without a child."""
-        if self.wake is not None and not self.wake.done():
-            self.wake.set_result(None)
 
     def outcome(self, index: int) -> Any:
         """The value of a child, or its error raised; one that was stopped is :class:`Cancelled`."""
@@ -66,13 +56,8 @@ class Children:
             raise Cancelled("Its siblings' outcome ended it.")
         return outcome(task)
 
-    @property
-    def running(self) -> int:
-        """How many have not ended."""
-        return sum(not task.done() for task in self.tasks.values())
-
     async def stop(self) -> None:
         """Cancel what still runs and await it within the grace."""
         self.stopped = True
-        if any(not task.done() for task in self.tasks.values()):
-            await self.step.scope.cancel(self.tasks.values())
+        if len(self.tasks) > len(self.ended) and any(not task.done() for task in self.tasks.values()):
+            await self.scope.cancel(self.tasks.values())

@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from streamer.errors import Category, TimedOut
+from streamer.operand import as_single
 from streamer.operators.retry import Operator
-from streamer.scope import Step
-from streamer.single import Operand, Single, as_single
+from streamer.single import Operand, Single
+from streamer.step import Step
 
 
 def deadline(instant: datetime) -> Operator:
     """End it with :class:`TimedOut`, category ``deadline``, at an instant with an offset from UTC.
 
-    When the instant has passed before it begins, nothing is called. It has no clock of its own for queueing or
-    retries: it bounds everything.
+    It bounds everything below, the waits for slots and between attempts included. When the instant has passed
+    before it begins, nothing is called; an earlier one above it holds.
     """
     if instant.tzinfo is None:
         raise ValueError("deadline: an instant needs an offset from UTC.")
@@ -26,11 +27,12 @@ def deadline(instant: datetime) -> Operator:
 
         async def run(step: Step) -> Any:
             scope = step.scope
-            left = at - scope.epoch - scope.loop.time()
-            error = TimedOut("The deadline has passed.", Category.DEADLINE)
-            if left <= 0:
-                raise error
-            return await scope.bounded(single.at(step), left, error)
+            ours = at - scope.epoch
+            if step.deadline is not None and step.deadline <= ours:
+                return await single.at(step)  # whoever set the earlier one sees to it
+            step.deadline = ours
+            expired = TimedOut("The deadline has passed.", Category.DEADLINE)
+            return await scope.bounded(single.at(step), ours - scope.loop.time(), expired)
 
         return single.like(run, operator)
 

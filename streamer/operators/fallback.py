@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
 from streamer.errors import FINAL, CallFailed, Category, ChildrenFailed, category_of
+from streamer.operand import as_single
 from streamer.operators.race import widest
-from streamer.scope import Step
-from streamer.single import Operand, Single, as_single
+from streamer.operators.retry import categories
+from streamer.scope import own_cancellation
+from streamer.single import Operand, Single
+from streamer.step import Step
 
 
 def fallback(*candidates: Operand, on: Collection[Category | str] | None = None) -> Single[Any]:
@@ -22,34 +26,35 @@ def fallback(*candidates: Operand, on: Collection[Category | str] | None = None)
     if not candidates:
         raise ValueError("fallback() needs at least one candidate.")
     singles = [as_single(candidate) for candidate in candidates]
-    accepted = None if on is None else frozenset(Category(category) for category in on)
+    accepted = None if on is None else categories(on)
 
     async def run(step: Step) -> Any:
         step.combines = True
+        steps = [step.child(index, single) for index, single in enumerate(singles)]
         failures: dict[int | str, Exception] = {}
         too_small = 0
         for index, single in enumerate(singles):
-            child = step.child(index)
+            child = steps[index]
             if too_small and (single.context_window or too_small + 1) <= too_small:
-                child.skip(single, "Its context window is not larger than that of the candidate before.")
+                child.skipped = "Its context window is not larger than that of the candidate before."
                 continue
             try:
                 value = await child.run(single)
             except Exception as error:
+                if own_cancellation():  # its code swallowed the cancellation, which is no failure
+                    raise asyncio.CancelledError from error
                 failures[index] = error
                 category = category_of(error)
                 if category in FINAL if accepted is None else category not in accepted:
-                    skip_rest(step, singles, index, f"The candidate before failed with {category}.")
+                    skip(steps[index + 1 :], f"The candidate before failed with {category}.")
                     break
                 if category is Category.CONTEXT_LENGTH:
                     too_small = max(too_small, window_of(error) or single.context_window or 0)
             else:
                 step.winner = index
                 step.answered = child.answered
-                skip_rest(step, singles, index, "The candidate before succeeded.")
+                skip(steps[index + 1 :], "The candidate before succeeded.")
                 return value
-        if len(failures) == 1 and len(singles) == 1:
-            raise failures[0]
         raise ChildrenFailed("fallback", failures, len(singles))
 
     return Single(
@@ -60,10 +65,10 @@ def fallback(*candidates: Operand, on: Collection[Category | str] | None = None)
     )
 
 
-def skip_rest(step: Step, singles: list[Single[Any]], index: int, why: str) -> None:
+def skip(steps: list[Step], why: str) -> None:
     """Account for the candidates that are not needed."""
-    for later in range(index + 1, len(singles)):
-        step.child(later).skip(singles[later], why)
+    for step in steps:
+        step.skipped = why
 
 
 def window_of(error: Exception) -> int | None:

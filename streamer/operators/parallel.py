@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streamer.errors import Cancelled, ChildrenFailed, Skipped
+from streamer.errors import CallFailed, Cancelled, ChildrenFailed, Skipped
+from streamer.operand import as_single
 from streamer.operators.children import Children
 from streamer.operators.reduction import REDUCTIONS
-from streamer.scope import Step
-from streamer.single import Operand, Single, as_single
+from streamer.single import Operand, Single
+from streamer.step import Step
 
 CONCURRENCY = 100
 
@@ -30,11 +31,11 @@ def parallel(
     ``reduce`` makes one value of the successes: ``sum``, ``count``, ``concat`` or ``merge``. Without tasks: empty.
     """
     named = len(tasks) == 1 and isinstance(tasks[0], Mapping)
-    given: dict[int | str, Single[Any]] = (
-        {key: as_single(task) for key, task in tasks[0].items()}
-        if named
-        else {index: as_single(task) for index, task in enumerate(tasks)}
-    )
+    given: dict[int | str, Single[Any]] = {}
+    for key, task in tasks[0].items() if named else enumerate(tasks):
+        if named and not isinstance(key, str):
+            raise TypeError(f"The names of parallel tasks are strings, not {key!r}.")
+        given[key] = as_single(task)
     limit = CONCURRENCY if concurrency is None else concurrency
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise ValueError(f"concurrency is a whole number of at least 1, not {concurrency!r}.")
@@ -45,41 +46,44 @@ def parallel(
     async def run(step: Step) -> Any:
         step.combines, step.named = True, named
         keys = list(given)
+        steps = [step.child(key, single) for key, single in given.items()]
         children = Children(step)
         values: dict[int | str, Any] = {}
         failures: dict[int | str, Exception] = {}
         begun = 0
+
+        def note(index: int) -> None:
+            try:
+                values[keys[index]] = children.outcome(index)
+            except Exception as error:
+                failures[keys[index]] = error
+
         try:
             while len(values) + len(failures) < len(keys):
                 if fail_fast and len(keys) - len(failures) < needed:
                     break
                 while begun < len(keys) and begun - len(values) - len(failures) < limit:
-                    children.start(begun, step.child(keys[begun]), given[keys[begun]])
+                    children.start(begun, steps[begun], given[keys[begun]])
                     begun += 1
                 for index in await children.next():
-                    try:
-                        values[keys[index]] = children.outcome(index)
-                    except Exception as error:
-                        failures[keys[index]] = error
+                    note(index)
         finally:
-            await children.stop()
-        for index, key in enumerate(keys):
-            if index >= begun:
-                why = "A sibling failed before it began."
-                step.child(key).skip(given[key], why)
-                failures[key] = Skipped(why)
-            elif key not in values and key not in failures:
-                try:
-                    values[key] = children.outcome(index)
-                except Exception as error:
-                    failures[key] = error
-        step.value = value = shaped(keys, values, named, reduce)
+            try:
+                await children.stop()
+            finally:
+                for index in range(begun):
+                    if keys[index] not in values and keys[index] not in failures:
+                        note(index)
+                step.value = finished(keys, values, named, reduce)
+        for index in range(begun, len(keys)):
+            steps[index].skipped = why = "A sibling failed before it began."
+            failures[keys[index]] = Skipped(why)
         if len(values) < needed:
-            ordered = {key: failures[key] for key in keys if key in failures}
             # what stopped the others comes first: siblings that were stopped explain nothing
-            causes = sorted(ordered.items(), key=lambda item: isinstance(item[1], Cancelled | Skipped))
-            raise ChildrenFailed("parallel", dict(causes), len(keys), value)
-        return value
+            ordered = sorted(keys, key=lambda key: isinstance(failures.get(key), Cancelled | Skipped))
+            causes = {key: failures[key] for key in ordered if key in failures}
+            raise ChildrenFailed("parallel", causes, len(keys), step.value)
+        return step.value if reduce is None else shaped(keys, values, named, reduce)
 
     return Single(
         run,
@@ -108,6 +112,8 @@ def required(require: str | int, total: int) -> int:
         return 0
     if isinstance(require, bool) or not isinstance(require, int) or require < 0:
         raise ValueError(f"require is 'all', 'any', 'none' or a number of at least 0, not {require!r}.")
+    if require > total:
+        raise ValueError(f"require is at most the number of tasks, {total}, not {require}.")
     return require
 
 
@@ -118,3 +124,11 @@ def shaped(keys: list[int | str], values: dict[int | str, Any], named: bool, red
     if named:
         return {key: values.get(key) for key in keys}
     return [values.get(key) for key in keys]
+
+
+def finished(keys: list[int | str], values: dict[int | str, Any], named: bool, reduce: str | None) -> Any:
+    """What there is of the value when not all has succeeded."""
+    try:
+        return shaped(keys, values, named, reduce)
+    except CallFailed:
+        return None

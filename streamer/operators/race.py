@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from streamer.errors import ChildrenFailed
+from streamer.operand import as_single
 from streamer.operators.children import Children
-from streamer.scope import Step
-from streamer.single import Operand, Single, as_single
+from streamer.single import Operand, Single
+from streamer.step import Step
 
 
 def race(*contenders: Operand, win_on: str = "success") -> Single[Any]:
@@ -29,7 +30,7 @@ def race(*contenders: Operand, win_on: str = "success") -> Single[Any]:
         failures: dict[int | str, Exception] = {}
         try:
             for index, single in enumerate(singles):
-                children.start(index, step.child(index), single)
+                children.start(index, step.child(index, single), single)
             while len(failures) < len(singles):
                 for index in await children.next():
                     try:
@@ -41,7 +42,7 @@ def race(*contenders: Operand, win_on: str = "success") -> Single[Any]:
                         failures[index] = error
                     else:
                         step.winner = index
-                        step.answered = step.child(index).answered
+                        step.answered = children.steps[index].answered
                         return value
         finally:
             await children.stop()

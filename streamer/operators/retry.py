@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections.abc import Callable, Collection, Iterable
 from random import Random
 from typing import Any
 
 import msgspec
 
-from streamer.errors import RETRIED, CallFailed, Category, category_of
+from streamer.errors import RETRIED, CallFailed, Category, ChildrenFailed, category_of
 from streamer.events import RetryScheduled
+from streamer.operand import as_single
 from streamer.operators.backoff import delay
-from streamer.scope import Step
-from streamer.single import Operand, Single, as_single
+from streamer.scope import own_cancellation
+from streamer.single import Operand, Single
+from streamer.step import Step
 from streamer.tasks import Retry
 
 CHANCE = Random()
@@ -37,9 +40,25 @@ def retry(
     another attempt by the value; the last value is returned. A provider's Retry-After is obeyed where it is
     longer than the back-off. A back-off holds no slot. Cancellation is never retried.
     """
-    policy = max_attempts if isinstance(max_attempts, Retry) else checked(max_attempts, settings)
-    wanted = chooser(policy.retry_on if retry_on is None else retry_on)
-    source_of_chance = random or CHANCE
+    if not isinstance(max_attempts, Retry):
+        policy = checked({"max_attempts": max_attempts, **settings})
+    elif settings:
+        raise ValueError(f"retry: {', '.join(settings)} belongs in the Retry, which is given as well.")
+    else:
+        policy = checked(msgspec.structs.asdict(max_attempts))
+    return retried(policy, chooser(policy.retry_on if retry_on is None else retry_on), retry_if_result, random)
+
+
+def retried(
+    policy: Retry,
+    wanted: Callable[[Exception], bool] | None = None,
+    retry_if_result: Callable[[Any], bool] | None = None,
+    random: Random | None = None,
+) -> Operator:
+    """The same by a policy that was judged before: a task's, or the one above."""
+    if wanted is None:
+        wanted = chooser(policy.retry_on)
+    chance = random or CHANCE
 
     def operator(source: Operand) -> Single[Any]:
         single = as_single(source)
@@ -52,19 +71,19 @@ def retry(
                     value = await single.at(step)
                     if last or retry_if_result is None or not retry_if_result(value):
                         return value
-                    category, asked = Category.INVALID_RESPONSE, None
+                    category, asked = Category.INVALID_RESPONSE, 0.0
                 except Exception as error:
                     if last or not wanted(error):
                         raise
-                    category = category_of(error)
-                    asked = error.retry_after if isinstance(error, CallFailed) else None
-                wait = delay(policy, attempt, wait, source_of_chance)
-                if asked is not None and asked > wait:
-                    wait = asked
+                    if own_cancellation():  # its code swallowed the cancellation, which is no failure
+                        raise asyncio.CancelledError from error
+                    category, asked = category_of(error), retry_after(error)
+                wait = max(delay(policy, attempt, wait, chance), asked)
                 scope = step.scope
                 if scope.listener is not None:
                     scope.emit(RetryScheduled(scope.task_id, step.path, attempt, wait, category))
-                await scope.pause(wait)
+                await step.pause(wait)
+                step.winner = step.answered = None
                 attempt += 1
 
         return single.like(run, operator)
@@ -72,10 +91,17 @@ def retry(
     return operator
 
 
-def checked(max_attempts: int, settings: dict[str, Any]) -> Retry:
+def retry_after(error: Exception) -> float:
+    """The seconds that providers asked for; of several, the longest."""
+    if isinstance(error, ChildrenFailed):
+        return max(retry_after(failure) for failure in error.failures.values())
+    return (error.retry_after or 0.0) if isinstance(error, CallFailed) else 0.0
+
+
+def checked(settings: dict[str, Any]) -> Retry:
     """The policy, or a ValueError that names the setting and its range."""
     try:
-        return msgspec.convert({"max_attempts": max_attempts, **settings}, Retry)
+        return msgspec.convert(settings, Retry)
     except msgspec.ValidationError as error:
         raise ValueError(f"retry: {error}") from error
 
@@ -88,6 +114,16 @@ def chooser(retry_on: RetryOn | None) -> Callable[[Exception], bool]:
         return lambda error: isinstance(error, retry_on)
     if not isinstance(retry_on, Collection):
         return retry_on
+    if isinstance(retry_on, str):
+        retry_on = (retry_on,)
     types = tuple(item for item in retry_on if isinstance(item, type))
-    categories = frozenset(Category(item) for item in retry_on if not isinstance(item, type))
-    return lambda error: isinstance(error, types) or category_of(error) in categories
+    wanted = categories(item for item in retry_on if not isinstance(item, type))
+    return lambda error: isinstance(error, types) or category_of(error) in wanted
+
+
+def categories(names: Iterable[Category | str]) -> frozenset[Category]:
+    """Error categories by their names; a name alone is one of them."""
+    try:
+        return frozenset(Category(name) for name in ((names,) if isinstance(names, str) else names))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{error}; error categories are {', '.join(Category)}.") from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from streamer.errors import ChildrenFailed, Skipped
-from streamer.scope import Step
-from streamer.single import Operand, Single, as_single
+from streamer.operand import as_single
+from streamer.scope import own_cancellation
+from streamer.single import Operand, Single
+from streamer.step import Step
 
 
 def sequence(*tasks: Operand, on_error: str = "stop", pass_result: bool = False) -> Single[Any]:
@@ -22,24 +25,29 @@ def sequence(*tasks: Operand, on_error: str = "stop", pass_result: bool = False)
 
     async def run(step: Step) -> list[Any]:
         step.combines = True
-        values: list[Any] = []
+        steps = [step.child(index, single) for index, single in enumerate(singles)]
+        values: list[Any] = [None] * len(singles)
+        step.value = values  # what was finished, should a clock end it
         failures: dict[int | str, Exception] = {}
         previous: Any = None
         for index, single in enumerate(singles):
-            child = step.child(index)
+            child = steps[index]
             if failures and on_error == "stop":
-                why = "A step before it failed."
-                child.skip(single, why)
-                failures[index] = Skipped(why)
-                values.append(None)
+                child.skipped = "A step before it failed."
+                failures[index] = Skipped(child.skipped)
                 continue
-            told = single.given(previous) if pass_result and previous is not None else single
             try:
-                previous = await child.run(told)
-                values.append(previous)
+                told = single.given(previous) if pass_result and previous is not None else single
+            except Exception as error:  # an answer that can't be put as a message
+                child.refuse(error)
+                failures[index] = error
+                continue
+            try:
+                previous = values[index] = await child.run(told)
             except Exception as error:
                 failures[index] = error
-                values.append(None)
+            if own_cancellation():  # which its code swallowed
+                raise asyncio.CancelledError
         if failures:
             raise ChildrenFailed("sequence", failures, len(singles), values)
         return values

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from streamer.errors import TimedOut
+from streamer.operand import as_single
 from streamer.operators.retry import Operator
-from streamer.scope import Step
-from streamer.single import Operand, Single, as_single
+from streamer.single import Operand, Single
+from streamer.step import Step
 from streamer.tasks import Seconds
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
 
 from streamer.call import Call
-from streamer.errors import CallFailed, Category, SettingsError, category_of
+from streamer.errors import CallFailed, Cancelled, Category, SettingsError, StreamerError, category_of
 from streamer.limits import Slots
-from streamer.scope import Scope, Step, current
-from streamer.single import Single, call_function, resolve
+from streamer.operand import CALLS, as_single, settle
+from streamer.single import Single
+from streamer.step import Step, current
 from streamer.tasks import TaskBase
 
 THREADS = 32
@@ -33,20 +34,23 @@ class FunctionTarget:
         function: Callable[..., Any],
         name: str,
         *,
-        retry_on: tuple[type[Exception], ...] = (),
+        retry_on: type[Exception] | tuple[type[Exception], ...] = (),
         run_in: str | None = None,
         concurrency: int | None = None,
     ) -> None:
         if run_in not in (None, "thread", "loop"):
             raise SettingsError(f"function {name!r}: run_in is 'thread' or 'loop', not {run_in!r}.")
-        if isinstance(retry_on, type):
-            retry_on = (retry_on,)
-        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in retry_on):
+        types = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in types):
             raise SettingsError(f"function {name!r}: retry_on holds exception types, not {retry_on!r}.")
         self.function = function
         self.name = name
-        self.retry_on = tuple(retry_on)
-        plain = not iscoroutinefunction(function)
+        self.retry_on = types
+        plain = not any(
+            check(thing)
+            for check in (iscoroutinefunction, isasyncgenfunction)
+            for thing in (function, getattr(function, "__call__", None))  # noqa: B004
+        )
         if run_in == "thread" and not plain:
             raise SettingsError(f"function {name!r} is async, so it runs on the loop; leave run_in out.")
         self.threaded = plain and run_in != "loop"
@@ -83,44 +87,93 @@ class FunctionCall(Call):
         super().__init__("function", target.name, target.slots, clock, task)
         self.target = target
         self.args = args
-        self.named = named
+        self.arguments = named
 
     def bounded(self, seconds: float) -> Single[Any]:
         clock = seconds if self.clock is None else min(seconds, self.clock)
-        return FunctionCall(self.target, self.args, self.named, self.task, clock)
+        return FunctionCall(self.target, self.args, self.arguments, self.task, clock)
 
     async def perform(self, step: Step, attempt_id: str) -> Any:
         del attempt_id  # a function has no place for it
         step.again()
         try:
-            if self.target.threaded:
-                return await resolve(step, await self.in_thread(step))
-            try:
-                return await call_function(step, self.target.function, *self.args, **self.named)
-            finally:
-                if self.slots is not None:
-                    self.slots.give()
+            value = await self.answer(step)
         except self.target.retry_on as error:
             if category_of(error) is Category.INTERNAL:
                 raise CallFailed(Category.SERVER_ERROR, str(error)) from error
             raise
+        return value if not isinstance(value, CALLS) else await self.handed_on(step, value)
 
-    def in_thread(self, step: Step) -> asyncio.Future[Any]:
-        """Run the function in a thread, which holds the slot until it ends."""
-        scope = step.scope
+    async def answer(self, step: Step) -> Any:
+        """What the function itself does, which holds the slot until it has really ended."""
+        thread: asyncio.Future[Any] | None = None
+        if self.slots is None:
+            # it holds nothing that others wait for, so while it waits for calls of its own the run slot is lent
+            step.scope.active -= 1
         token = current.set(step)
         try:
-            work = partial(copy_context().run, self.target.function, *self.args, **self.named)
+            if self.target.threaded:
+                thread = self.in_thread(step)
+                value = await self.awaited(step, thread)
+            else:
+                value = self.target.function(*self.args, **self.arguments)
+            return await settle(step, value)
         finally:
             current.reset(token)
-        scope.threads += 1
-        future = self.target.executor.submit(work)
-        waited = asyncio.wrap_future(future)
-        future.add_done_callback(lambda _: scope.loop.call_soon_threadsafe(self.thread_ended, scope))
-        return waited
+            if self.slots is None:
+                step.scope.active += 1
+            elif thread is None or thread.done():
+                self.slots.give()
+            else:
+                thread.add_done_callback(self.give_late)
 
-    def thread_ended(self, scope: Scope) -> None:
-        assert self.slots is not None
-        self.slots.give()
-        scope.threads -= 1
-        scope.emptied()
+    async def handed_on(self, step: Step, value: Any) -> Any:
+        """The function has ended in a Single or a Task: its child goes on, and this attempt only waits for it."""
+        scope = step.scope
+        scope.end()
+        try:
+            return await step.call().run(as_single(value))
+        finally:
+            scope.active += 1
+
+    def in_thread(self, step: Step) -> asyncio.Future[Any]:
+        """Run the function in a thread."""
+        scope = step.scope
+        work = partial(self.guarded, copy_context())
+        future = scope.loop.run_in_executor(self.target.executor, work)
+        scope.threads += 1
+
+        def ended(future: asyncio.Future[Any]) -> None:
+            if not future.cancelled():
+                future.exception()  # seen: whoever waited for it may be gone
+            scope.threads -= 1
+            scope.rest()
+            scope.emptied()
+
+        future.add_done_callback(ended)
+        return future
+
+    def guarded(self, context: Context) -> Any:
+        """The function, of whose exceptions none can stop the event loop or be lost on the way to it."""
+        try:
+            return context.run(self.target.function, *self.args, **self.arguments)
+        except asyncio.CancelledError as error:
+            raise Cancelled(str(error) or "It raised CancelledError itself.") from error
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, StopIteration):
+                raise
+            raise StreamerError(f"It raised {error!r}.") from error
+
+    async def awaited(self, step: Step, thread: asyncio.Future[Any]) -> Any:
+        """The thread's value; when cancelled, the thread is given the grace to end."""
+        try:
+            await asyncio.wait((thread,))
+        except asyncio.CancelledError:
+            await step.scope.outlast({thread})
+            raise
+        return thread.result()
+
+    def give_late(self, thread: asyncio.Future[Any]) -> None:
+        del thread
+        if self.slots is not None:
+            self.slots.give()

@@ -7,69 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from streamer.call import ProviderCall
 from streamer.errors import CallFailed, Category, SettingsError
-from streamer.limits import Slots
-from streamer.providers.conversation import conversation
 from streamer.providers.protocol import Provider, Request
-from streamer.tasks import Llm, Message
+from streamer.providers.target import Target as Target
+from streamer.providers.target import Wrapped
 
 FORGOTTEN_AFTER = 600.0
 UNDECLARED = 1_000
 """How many models that only tasks name are kept; a task's text must not decide what memory a worker needs."""
-
-
-class Wrapped:
-    """Any SDK's call or stream as a provider."""
-
-    def __init__(self, function: Callable[[Request], Any]) -> None:
-        self.function = function
-
-    def answer(self, request: Request) -> Any:
-        """Call it with the Request."""
-        return self.function(request)
-
-
-class Target:
-    """A provider with its name, its model and its limit. Called with a task, a text or messages: a Single."""
-
-    def __init__(self, name: str, provider: Provider, settings: dict[str, Any]) -> None:
-        self.provider = provider
-        self.settings = settings
-        scheme, _, rest = name.partition(":")
-        self.name = scheme
-        self.model = rest.partition("?")[0] or None
-        limit = settings.get("concurrency")
-        self.slots = Slots(limit, f"concurrency of provider {name!r}") if limit is not None else None
-
-    def __call__(self, task: Any) -> ProviderCall:
-        if isinstance(task, Llm):
-            return self.call(task, conversation(task))
-        if isinstance(task, str):
-            return self.call(None, (Message(role="user", content=task),))
-        if isinstance(task, list | tuple) and all(isinstance(message, Message) for message in task):
-            return self.call(None, tuple(task))
-        kind = getattr(type(task), "__struct_config__", None)
-        raise CallFailed(
-            Category.INVALID_REQUEST,
-            f"Provider {self.name} answers llm tasks, texts and lists of Message, "
-            f"not {kind.tag if kind is not None and kind.tag else type(task).__name__}.",
-        )
-
-    def call(
-        self, task: Llm | None, messages: tuple[Message, ...], clock: float | None = None
-    ) -> ProviderCall:
-        """One call; ``clock`` is the attempt's, in seconds."""
-        parameters = task.parameters if task is not None else None
-        return ProviderCall(
-            self.provider, self.name, self.model, self.slots, messages, parameters or {}, task, clock
-        )
-
-    async def close(self) -> None:
-        """Close what the provider keeps open."""
-        close = getattr(self.provider, "close", None)
-        if close is not None:
-            await close()
 
 
 class Registry:
@@ -89,11 +34,8 @@ class Registry:
             name = getattr(source, "__name__", type(source).__name__.lower())
         known = self.declared.get(name)
         if known is not None:
-            same = settings == known.settings or not settings
-            if same and (
-                isinstance(source, str)
-                or source in (known.provider, getattr(known.provider, "function", None))
-            ):
+            named = isinstance(source, str) and source == name  # whatever it was declared as
+            if (named or source == known.source) and (settings == known.settings or not settings):
                 return known
             raise SettingsError(
                 f"provider {name!r} was declared before as something else ({known.settings or 'no settings'}); "
@@ -105,7 +47,7 @@ class Registry:
         unknown = set(rest) - {"concurrency"}
         if unknown:
             raise SettingsError(f"provider {name!r} has no setting {', '.join(sorted(unknown))}.")
-        target = self.declared[name] = Target(name, provider, settings)
+        target = self.declared[name] = Target(name, provider, settings, source)
         if isinstance(source, str) and name != source:
             target.model = source.partition(":")[2].partition("?")[0] or None
         self.undeclared.pop(name, None)
@@ -126,7 +68,10 @@ class Registry:
 
     def forget(self, target: Target) -> None:
         """Close what has not been named for long, once its last calls must have ended."""
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # where no loop runs, nothing was opened
 
         def close() -> None:
             task = loop.create_task(target.close())
@@ -138,7 +83,11 @@ class Registry:
     async def close(self) -> None:
         """Close all providers; they open again when called again."""
         for target in (*self.declared.values(), *self.undeclared.values()):
-            await target.close()
+            try:
+                await target.close()
+            except Exception as error:  # the others are to be closed all the same
+                context = {"message": f"Provider {target.name} could not be closed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
     def clear(self) -> None:
         """Forget all, for tests."""

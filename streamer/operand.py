@@ -1,0 +1,128 @@
+"""What operators take, as Singles: Singles, tasks, and callables of any sort."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from inspect import isawaitable, iscoroutine
+from types import CoroutineType
+from typing import Any, TypeVar, cast
+
+from reactivex import Observable
+
+from streamer.single import Operand, Run, Single
+from streamer.step import Step, current
+from streamer.tasks import TaskBase
+
+T = TypeVar("T")
+CALLS = (Single, TaskBase)
+NOT_PLAIN = "A plain Observable can emit any number of values; single(observable) makes a Single of one."
+
+
+def as_single(operand: Operand) -> Single[Any]:
+    """Make a Single of what operators take."""
+    if isinstance(operand, Single):
+        return operand
+    if isinstance(operand, TaskBase):
+        return Compiled(operand)
+    if isinstance(operand, Observable):
+        raise TypeError(NOT_PLAIN)
+    if isawaitable(operand):
+        if iscoroutine(operand):
+            operand.close()
+        raise TypeError(
+            "An awaitable runs once, so it can be neither retried nor started late; pass the function instead."
+        )
+    if callable(operand):
+        return Single(again(lambda step: call_function(step, operand)))
+    raise TypeError(f"Expected a Single, a Task or a callable, not {type(operand).__name__}.")
+
+
+class Compiled(Single[Any]):
+    """A task as a Single: what it means is the engine's to say, when it runs."""
+
+    def __init__(self, task: TaskBase, previous: Any = None) -> None:
+        super().__init__(kind=str(type(task).__struct_config__.tag))
+        self.task = task
+        self.previous = previous
+
+    def given(self, previous: Any) -> Single[Any]:
+        return Compiled(cast("TaskBase", self.task), previous)
+
+    async def at(self, step: Step) -> Any:
+        """Ask the scope's engine, else the default one."""
+        compiler = step.scope.compile
+        if compiler is None:
+            from streamer.engine import default_engine
+
+            compiler = default_engine().compile
+        assert self.task is not None
+        single = compiler(self.task)
+        if self.previous is not None:
+            single = single.given(self.previous)
+        return await single.at(step)
+
+
+def again(run: Run[T]) -> Run[T]:
+    """A function's run: when it begins once more, its calls are the same calls."""
+
+    def begin(step: Step) -> Coroutine[Any, Any, T]:
+        step.again()
+        return run(step)
+
+    return begin
+
+
+async def call_function(step: Step, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """Call user code with this step as the current one, and see what it returned through to its value."""
+    if step.scope.lent:
+        await step.scope.reclaim()
+    token = current.set(step)
+    try:
+        return await resolve(step, function(*args, **named))
+    finally:
+        current.reset(token)
+
+
+async def resolve(step: Step, value: Any) -> Any:
+    """What a function returned, seen through: what it works at, and the call that it may end in."""
+    value = await settle(step, value)
+    return await step.call().run(as_single(value)) if isinstance(value, CALLS) else value
+
+
+async def settle(step: Step, value: Any) -> Any:
+    """Await an awaitable, gather an async iterator, as this step's work, down to a value, a Single or a Task."""
+    while type(value) is CoroutineType or not isinstance(value, CALLS):
+        if type(value) is CoroutineType or isawaitable(value):
+            value = await work(step, value)
+        elif isinstance(value, AsyncIterator):
+            value = await work(step, gathered(value))
+        elif isinstance(value, Observable):
+            raise TypeError(NOT_PLAIN)
+        else:
+            break
+    return value
+
+
+async def work(step: Step, awaitable: Any) -> Any:
+    """Await it as work, which holds the run slot but while it waits for calls of its own."""
+    scope = step.scope
+    await scope.begin()
+    step.working += 1
+    try:
+        return await awaitable
+    finally:
+        step.working -= 1
+        scope.end()
+
+
+async def gathered(items: AsyncIterator[Any]) -> Any:
+    """All that an async iterator yields: text joined, else a list. It is closed however this ends."""
+    parts: list[Any] = []
+    try:
+        async for item in items:
+            parts.append(item)  # noqa: PERF401 - the iterator must be closed here, not by the collector
+    finally:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            await close()
+    return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else parts

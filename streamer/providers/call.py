@@ -1,0 +1,125 @@
+"""A call of a model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from inspect import isawaitable
+from types import CoroutineType
+from typing import Any
+
+from msgspec import UNSET
+
+from streamer.call import Call
+from streamer.errors import CallFailed, Category
+from streamer.limits import Slots
+from streamer.providers.conversation import handed_over
+from streamer.providers.protocol import Chunk, Provider, Request, Response
+from streamer.single import Single
+from streamer.step import Step
+from streamer.tasks import Message, TaskBase
+
+
+class ProviderCall(Call):
+    """A call of a provider with a conversation; whole or as a stream is the provider's choice."""
+
+    kind = "llm"
+
+    def __init__(
+        self,
+        provider: Provider,
+        name: str,
+        model: str | None,
+        slots: Slots | None,
+        messages: tuple[Message, ...],
+        parameters: dict[str, Any],
+        task: TaskBase | None = None,
+        clock: float | None = None,
+    ) -> None:
+        super().__init__(name, model, slots, clock, task)
+        self.provider = provider
+        self.messages = messages
+        self.parameters = parameters
+        self.prompt_end = getattr(provider, "ends_when_cancelled", False)
+        self.context_window = getattr(provider, "context_window", None)
+
+    def copy(self, messages: tuple[Message, ...], clock: float | None) -> ProviderCall:
+        return ProviderCall(
+            self.provider, self.name, self.model, self.slots, messages, self.parameters, self.task, clock
+        )
+
+    def bounded(self, seconds: float) -> Single[Any]:
+        return self.copy(self.messages, seconds if self.clock is None else min(seconds, self.clock))
+
+    def given(self, previous: Any) -> Single[Any]:
+        return self.copy(handed_over(self.messages, previous), self.clock)
+
+    async def perform(self, step: Step, attempt_id: str) -> Any:
+        slots = self.slots
+        try:
+            answer = self.provider.answer(
+                Request(
+                    messages=self.messages,
+                    model=self.model,
+                    parameters=self.parameters,
+                    attempt_id=attempt_id,
+                )
+            )
+            if type(answer) is CoroutineType or isawaitable(answer):
+                answer = await answer
+            if type(answer) is not Response and isinstance(answer, AsyncIterator):
+                return await whole(answer, step)
+            return answer
+        except CallFailed as error:
+            if error.provider is None:
+                error.provider = self.name
+            if error.context_window is None:
+                error.context_window = self.context_window
+            raise
+        finally:
+            if slots is not None:
+                slots.give()
+
+
+async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:
+    """Gather a stream into a whole answer; one that ends without a finish reason is cut, and a failure.
+
+    A stream of plain text is whole when it ends. The stream is closed however this ends.
+    """
+    parts: list[str] = []
+    last: Chunk | None = None
+    usage = cost = model = None
+    value: Any = UNSET
+    degraded = chunked = False
+    try:
+        async for chunk in chunks:
+            if step.first_token is None:
+                step.first_token = step.scope.loop.time()
+            if isinstance(chunk, str):
+                parts.append(chunk)
+                continue
+            chunked = True
+            parts.append(chunk.text)
+            value = chunk.value if chunk.value is not UNSET else value
+            usage = chunk.usage or usage
+            cost = chunk.cost if chunk.cost is not None else cost
+            model = chunk.model or model
+            degraded = degraded or chunk.degraded
+            if chunk.finish_reason is not None:
+                last = chunk
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
+    if last is None and (chunked or not parts):
+        message = "The stream ended without a finish reason: the answer is not whole."
+        raise CallFailed(Category.INVALID_RESPONSE, message, usage=usage, cost=cost)
+    reason = last.finish_reason if last is not None else None
+    return Response(
+        text="".join(parts),
+        value=value,
+        finish_reason=reason,
+        usage=usage,
+        cost=cost,
+        model=model,
+        degraded=degraded,
+    )

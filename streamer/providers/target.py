@@ -1,0 +1,75 @@
+"""A provider with its name and its limit, ready to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from streamer.errors import CallFailed, Category
+from streamer.limits import Slots
+from streamer.not_yet import refuse_fields
+from streamer.providers.call import ProviderCall
+from streamer.providers.conversation import conversation
+from streamer.providers.protocol import Provider, Request
+from streamer.tasks import Llm, Message, Timeouts
+
+
+class Wrapped:
+    """Any SDK's call or stream as a provider."""
+
+    def __init__(self, function: Callable[[Request], Any]) -> None:
+        self.function = function
+
+    def answer(self, request: Request) -> Any:
+        """Call it with the Request."""
+        return self.function(request)
+
+
+class Target:
+    """A provider with its name, its model and its limit. Called with a task, a text or messages: a Single."""
+
+    def __init__(self, name: str, provider: Provider, settings: dict[str, Any], source: Any = None) -> None:
+        self.provider = provider
+        self.source = name if source is None else source
+        """What it was declared as."""
+        self.settings = settings
+        scheme, _, rest = name.partition(":")
+        self.name = scheme
+        self.model = rest.partition("?")[0] or None
+        limit = settings.get("concurrency")
+        self.slots = Slots(limit, f"concurrency of provider {name!r}") if limit is not None else None
+
+    def __call__(self, task: Any) -> ProviderCall:
+        if isinstance(task, Llm):
+            refuse_fields(task, "llm")
+            return self.call(task, conversation(task), clock_of(task))
+        if isinstance(task, str):
+            return self.call(None, (Message(role="user", content=task),))
+        if isinstance(task, list | tuple) and all(isinstance(message, Message) for message in task):
+            return self.call(None, tuple(task))
+        kind = getattr(type(task), "__struct_config__", None)
+        raise CallFailed(
+            Category.INVALID_REQUEST,
+            f"Provider {self.name} answers llm tasks, texts and lists of Message, "
+            f"not {kind.tag if kind is not None and kind.tag else type(task).__name__}.",
+        )
+
+    def call(
+        self, task: Llm | None, messages: tuple[Message, ...], clock: float | None = None
+    ) -> ProviderCall:
+        """One call; ``clock`` is the attempt's, in seconds."""
+        parameters = task.parameters if task is not None else None
+        return ProviderCall(
+            self.provider, self.name, self.model, self.slots, messages, parameters or {}, task, clock
+        )
+
+    async def close(self) -> None:
+        """Close what the provider keeps open."""
+        close = getattr(self.provider, "close", None)
+        if close is not None:
+            await close()
+
+
+def clock_of(task: Llm) -> float | None:
+    """The seconds that a task gives to one attempt."""
+    return task.timeout.attempt if isinstance(task.timeout, Timeouts) else task.timeout

@@ -1,0 +1,178 @@
+"""Where in a task we are: the identity of its steps, and how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
+from streamer.scope import Scope, own_cancellation
+
+if TYPE_CHECKING:
+    from streamer.results import Attempt
+    from streamer.single import Single
+    from streamer.tasks import TaskBase
+
+T = TypeVar("T")
+ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
+"""What has a meaning in paths and ids, so that the names of children can't be taken for it."""
+
+
+class Step:
+    """A place in a task: where it stands, what it called, how it ended.
+
+    ``path`` is its identity: ``/`` and a child's index or name per combinator; the calls that a function makes
+    beyond its first have ``~2``, ``~3`` in the order they start (a registered function is itself the first).
+    Running a step again (a retry) comes by the same steps, and goes on counting their attempts.
+
+    ``deadline`` is on the loop's clock: the earliest of its own and those above.
+    """
+
+    task: TaskBase | None = None
+    kind: str | None = None
+    tag: str | None = None
+    deadline: float | None = None
+    started: float | None = None
+    finished: float | None = None
+    value: Any = None
+    error: BaseException | None = None
+    skipped: str | None = None
+    winner: int | None = None
+    named = False
+    combines = False
+    children: dict[int | str, Step] | None = None
+    calls: list[Step] | None = None
+    called = 0
+    working = 0
+    inside = 0
+    attempts: list[Attempt] | None = None
+    answered: tuple[str, str | None, str | None, bool] | None = None
+    first_token: float | None = None
+    subscribed: set[asyncio.Task[Any]] | None = None
+
+    def __init__(self, scope: Scope, path: str = "", place: str | None = None) -> None:
+        self.scope = scope
+        self.path = path
+        self.place = path if place is None else place
+        """The path with every ``~1`` spelled out, which keeps the calls of a first call apart from its siblings."""
+
+    def child(self, key: int | str, single: Single[Any]) -> Step:
+        """The step of a combinator's child, which has not begun."""
+        if self.children is None:
+            self.children = {}
+        step = self.children.get(key)
+        if step is not None:
+            step.anew()
+        elif isinstance(key, str):
+            step = self.children[key] = Step(self.scope, f"{self.path}/{key.translate(ESCAPES)}")
+            step.tag = key
+        else:
+            step = self.children[key] = Step(self.scope, f"{self.path}/{key}")
+        step.kind = single.kind
+        step.task = single.task
+        if self.deadline is not None:
+            step.deadline = self.deadline
+        return step
+
+    def call(self) -> Step:
+        """The step of the next call that a function makes."""
+        if self.calls is None:
+            self.calls = []
+        self.called += 1
+        if self.called <= len(self.calls):
+            step = self.calls[self.called - 1]
+            step.anew()
+        else:
+            # of a leaf the attempts of its own stand at this path, so its calls begin with ~2
+            number = self.called if self.attempts is None else self.called + 1
+            place = f"{self.place}~{number}"
+            step = Step(self.scope, self.path if number == 1 else place, place)
+            self.calls.append(step)
+        if self.deadline is not None:
+            step.deadline = self.deadline
+        return step
+
+    def again(self) -> None:
+        """The function begins anew: its calls are the same calls."""
+        self.called = 0
+
+    def anew(self) -> None:
+        """It will be run once more: only what identifies it, what was called and what was paid for remain."""
+        for name in ("deadline", "started", "finished", "value", "error", "skipped", "winner", "answered"):
+            self.__dict__.pop(name, None)
+        self.named = self.combines = False
+
+    async def run(self, single: Single[T]) -> T:
+        """Run a Single here and remember how it ended."""
+        scope = self.scope
+        self.kind = single.kind
+        self.task = single.task
+        self.started = scope.loop.time()
+        try:
+            value = self.value = await single.at(self)
+        except asyncio.CancelledError as error:
+            if own_cancellation():
+                self.error = error
+                raise
+            self.error = failure = Cancelled(str(error) or "It raised CancelledError itself.")
+            raise failure from error
+        except BaseException as error:
+            self.error = error
+            if isinstance(error, ChildrenFailed):
+                self.value = error.value
+            raise
+        finally:
+            self.finished = scope.loop.time()
+        return value
+
+    async def make(self, single: Single[T]) -> T:
+        """Run a Single as a call of the function at this step, which only waits meanwhile."""
+        call = self.call()
+        if not self.working:
+            return await call.run(single)
+        self.inside += 1
+        if self.inside == 1:
+            self.scope.end()
+        try:
+            return await call.run(single)
+        finally:
+            await self.resume()
+
+    async def resume(self) -> None:
+        """The function goes on, with the slot in hand; what is cancelled only cleans up."""
+        try:
+            if self.inside == 1 and self.scope.lent and not own_cancellation():
+                await self.scope.reclaim()
+        finally:
+            self.inside -= 1
+            if not self.inside:
+                self.scope.active += 1
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start what somebody subscribed to here; nobody awaits it, so that it is remembered."""
+        task = self.scope.start(work)
+        if self.subscribed is None:
+            self.subscribed = set()
+        self.subscribed.add(task)
+        task.add_done_callback(self.subscribed.discard)
+        return task
+
+    def refuse(self, error: Exception) -> None:
+        """It ends before it begins."""
+        self.started = self.finished = self.scope.loop.time()
+        self.error = error
+
+    def due(self) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline is not None and self.scope.loop.time() >= self.deadline
+
+    async def pause(self, seconds: float) -> None:
+        """Back off, without a slot. With a deadline before its end there is no use in it: it raises at once."""
+        if self.deadline is not None and self.scope.loop.time() + seconds >= self.deadline:
+            raise TimedOut("The deadline comes before the next attempt.", Category.DEADLINE)
+        await self.scope.sleep(seconds)
+
+
+current: ContextVar[Step | None] = ContextVar("streamer_step", default=None)
