@@ -1,17 +1,46 @@
 """What every test may ask for: a broker, one of its own, and names that nobody else uses."""
 
+import asyncio
 import functools
 import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from streamer.testing.clock import JumpingLoop
 from tests.brokers import HOW_TO_GET_A_REAL_BROKER, Broker, OwnBroker, start_broker, start_own_broker, wish
 from tests.brokers.docker import require_docker
 from tests.brokers.server import BrokerUnavailable
+
+VIRTUAL = tuple(Path(__file__).parent / name for name in ("operators", "engine"))
+REAL_SECONDS = 0.2
+_loops: list[JumpingLoop] = []
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests of operators and of the engine, and those marked ``virtual_time``, run on a clock that jumps."""
+    virtual = item.get_closest_marker("virtual_time") or any(d in item.path.parents for d in VIRTUAL)
+    return {"virtual": _jumping_loop} if virtual else {"real": asyncio.new_event_loop}
+
+
+def _jumping_loop() -> JumpingLoop:
+    _loops.append(JumpingLoop())
+    return _loops[-1]
+
+
+@pytest.fixture(autouse=True)
+def _no_real_sleep() -> Iterator[None]:
+    """A test in virtual time that waits for real fails."""
+    yield
+    waited = sum(loop.waited for loop in _loops)
+    _loops.clear()
+    assert waited < REAL_SECONDS, f"waited for {waited:.2f} real seconds"
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +61,9 @@ def private_broker() -> Iterator[Callable[..., OwnBroker]]:
 
         def start(**settings: str) -> OwnBroker:
             try:
-                started = start_own_broker({name.replace("_", "."): value for name, value in settings.items()})
+                started = start_own_broker(
+                    {name.replace("_", "."): value for name, value in settings.items()}
+                )
             except BrokerUnavailable as error:
                 _do_without(str(error), fail=wish() in {"real", "docker", "jvm"})
             at_the_end.callback(started.close)

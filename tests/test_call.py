@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from streamer.call import whole
 from streamer.errors import CallFailed, Category
+from streamer.providers.call import whole
 from streamer.providers.function import FunctionTarget
 from streamer.providers.protocol import Chunk
 from streamer.providers.registry import Registry, Target
 from streamer.results import Usage
-from streamer.scope import Scope, Step
+from streamer.scope import Scope
+from streamer.step import Step
 
 USAGE = Usage(input_tokens=5, output_tokens=3)
 WITHHELD = CallFailed(Category.CONTENT_FILTER, "Withheld.", usage=USAGE, cost=0.25)

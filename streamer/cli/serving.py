@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 
@@ -18,6 +19,7 @@ from streamer.worker import Worker
 
 log = logging.getLogger("streamer")
 FATAL = 1
+GC_ALLOCATIONS = 20_000
 INTERRUPTED = 130
 
 
@@ -42,6 +44,8 @@ class Signals:
 async def serve(plans: list[Plan], *, create_missing: bool, announce: Announce) -> int:
     """Run the plans; the exit code. ``announce`` is told once when all have their partitions."""
     loop = asyncio.get_running_loop()
+    gc.freeze()  # what was imported stays; and a task's objects go by themselves, so the collector may look seldom
+    gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     signals = Signals(loop)
     asked = loop.create_task(signals.asked.wait())
     workers = [worker(plan) for plan in plans]
