@@ -1,6 +1,7 @@
 """Slow, flaky, rate-limited, paid model calls as a Kafka stream."""
 
 from streamer.engine import Engine
+from streamer.functions import function, llm
 from streamer.observable import single
 from streamer.operators import concurrent_map, fallback, parallel, race, retry, sequence, timeout
 from streamer.results import Result, Status
@@ -17,6 +18,8 @@ __all__ = [
     "__version__",
     "concurrent_map",
     "fallback",
+    "function",
+    "llm",
     "parallel",
     "race",
     "retry",

@@ -32,7 +32,6 @@ class Call(Single[Any]):
     def __init__(
         self, name: str, model: str | None, slots: Slots | None, clock: float | None, task: TaskBase | None
     ) -> None:
-        super().__init__(None, self.kind)
         self.name = name
         self.model = model
         self.slots = slots

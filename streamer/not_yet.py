@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from streamer.errors import CallFailed, Category
+from streamer.tasks import KINDS as TASKS
 from streamer.tasks import TaskBase, Timeouts
 
 KINDS = frozenset({"map", "consensus", "workflow", "plan"})
@@ -11,6 +14,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "race": ("hedge_delay",),
 }
 EVERYWHERE = ("priority", "resources")
+LOOK = {
+    kind: (names, attrgetter(*names)) for kind in TASKS for names in [(*EVERYWHERE, *FIELDS.get(kind, ()))]
+}
+"""All of a task's such fields at one look, for this is done for every task."""
 CLOCKS = ("queue", "connect", "first_token", "between_tokens")
 
 
@@ -25,12 +32,10 @@ def refuse_kind(kind: str) -> None:
 
 def refuse_fields(task: TaskBase, kind: str) -> None:
     """Say of every field that has no effect yet that it has none."""
-    for name in EVERYWHERE:
-        if getattr(task, name) not in (None, {}):
-            raise no_effect(name)
-    for name in FIELDS.get(kind, ()):
-        if getattr(task, name) not in (None, (), False):
-            raise no_effect(name)
+    names, values = LOOK[kind]
+    for place, value in enumerate(values(task)):
+        if value or (value is not False and value == 0):  # a priority of 0 is one
+            raise no_effect(names[place])
     clocks = task.timeout
     if isinstance(clocks, Timeouts):
         for name in CLOCKS:
@@ -39,6 +44,4 @@ def refuse_fields(task: TaskBase, kind: str) -> None:
 
 
 def no_effect(name: str) -> CallFailed:
-    return CallFailed(
-        Category.INVALID_REQUEST, f"`{name}` has no effect yet in this version; leave it out."
-    )
+    return CallFailed(Category.INVALID_REQUEST, f"`{name}` has no effect yet in this version; leave it out.")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from reactivex import Observable
 
 from streamer.single import Operand, Run, Single
-from streamer.step import Step, current
+from streamer.step import Step, current, restore
 from streamer.tasks import TaskBase
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ async def call_function(step: Step, function: Callable[..., Any], *args: Any, **
     try:
         return await resolve(step, function(*args, **named))
     finally:
-        current.reset(token)
+        restore(token)
 
 
 async def resolve(step: Step, value: Any) -> Any:
@@ -92,12 +92,14 @@ async def resolve(step: Step, value: Any) -> Any:
 async def settle(step: Step, value: Any) -> Any:
     """Await an awaitable, gather an async iterator, as this step's work, down to a value, a Single or a Task."""
     while type(value) is CoroutineType or not isinstance(value, CALLS):
-        if type(value) is CoroutineType or isawaitable(value):
+        if type(value) is CoroutineType:
+            value = await work(step, value)
+        elif isinstance(value, Observable):  # which can be awaited, too: for the last of its values
+            raise TypeError(NOT_PLAIN)
+        elif isawaitable(value):
             value = await work(step, value)
         elif isinstance(value, AsyncIterator):
             value = await work(step, gathered(value))
-        elif isinstance(value, Observable):
-            raise TypeError(NOT_PLAIN)
         else:
             break
     return value
@@ -106,7 +108,7 @@ async def settle(step: Step, value: Any) -> Any:
 async def work(step: Step, awaitable: Any) -> Any:
     """Await it as work, which holds the run slot but while it waits for calls of its own."""
     scope = step.scope
-    await scope.begin()
+    scope.active += 1  # the slot is in hand: whoever called the function has seen to it
     step.working += 1
     try:
         return await awaitable

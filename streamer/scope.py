@@ -22,13 +22,15 @@ CANCEL_GRACE = 1.0
 class Scope(RunSlot):
     """All that one task has started, and the run slot that it all shares.
 
-    Every asyncio task is registered here until it ends. Those that are cancelled are awaited for ``grace``
-    seconds; what still runs then is a stray: it keeps the slot, and ``when_empty`` is called at its end.
+    Every asyncio task is registered here until it ends. Those that are cancelled are strays until then, awaited
+    for ``grace`` seconds: they keep the slot, and ``when_empty`` is called at the end of the last.
     """
 
     listener: Listener | None = None
     compile: Callable[[TaskBase], Single[Any]] | None = None
     when_empty: Callable[[], object] | None = None
+    threads = 0
+    """Those under way: they end when they like."""
     closed = False
     """Its task has its result: no call begins any more."""
 
@@ -77,7 +79,10 @@ class Scope(RunSlot):
         await self.outlast(pending)
 
     async def outlast(self, pending: set[Any]) -> None:
-        """Await what is to end soon, at most for the grace, even when cancelled meanwhile; the rest are strays."""
+        """Await what is to end soon, at most for the grace, even when cancelled meanwhile."""
+        for future in pending:
+            self.strays.add(future)
+            future.add_done_callback(self.stray_ended)
         end = self.loop.time() + self.grace
         interrupted: asyncio.CancelledError | None = None
         while pending and (left := end - self.loop.time()) > 0:
@@ -86,9 +91,6 @@ class Scope(RunSlot):
             except asyncio.CancelledError as error:
                 interrupted = error
                 pending = {future for future in pending if not future.done()}
-        for future in pending:
-            self.strays.add(future)
-            future.add_done_callback(self.stray_ended)
         if interrupted is not None:
             raise interrupted
 
@@ -97,10 +99,12 @@ class Scope(RunSlot):
         self.rest()
 
     async def close(self) -> None:
-        """Cancel what nobody awaits any more, and await it within the grace; strays have had theirs."""
+        """Cancel what nobody awaits any more, and await it within the grace; strays have theirs, or had it."""
         left = {task for task in self.tasks if task not in self.strays}
         for task in left:
-            if not task.cancelling():  # else it is on its way, and a second time would interrupt its cleaning up
+            if (
+                not task.cancelling()
+            ):  # else it is on its way, and a second time would interrupt its cleaning up
                 task.cancel()
         await self.outlast(left)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
+from functools import cached_property
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -38,6 +41,8 @@ class Single(Observable[T], Generic[T]):
     context_window: int | None = None
     at: Run[T]
     """What it does at a step."""
+    _subscribe = None
+    _given: Callable[[Any], Single[T]] | None = None
 
     def __init__(
         self,
@@ -47,12 +52,17 @@ class Single(Observable[T], Generic[T]):
         given: Callable[[Any], Single[T]] | None = None,
         context_window: int | None = None,
     ) -> None:
-        super().__init__()
+        # without Observable's own, which makes a lock for each; see ``lock``
         if run is not None:
             self.at = run
         self.kind = kind
         self.context_window = context_window
         self._given = given
+
+    @cached_property
+    def lock(self) -> Any:  # type: ignore[override]
+        """What RxPY's operators would synchronise on."""
+        return RLock()
 
     def given(self, previous: Any) -> Single[T]:
         """The same, told of the previous answer of a sequence; itself where there is no model to tell."""
@@ -119,17 +129,15 @@ class Single(Observable[T], Generic[T]):
 
         async def run(step: Step) -> Result:
             received = step.scope.loop.time()
-            try:
+            with suppress(Exception):  # the step remembers
                 await step.run(self)
-            except Exception:
-                pass  # the step remembers
             return result_of(step, value=step.value, error=step.error, received=received)
 
         return self.like(run, lambda single: single.result())
 
     # --- the fluent names; see streamer.operators
 
-    def map(self, mapper: Callable[[T], U]) -> Single[U]:  # type: ignore[override]
+    def map(self, mapper: Callable[[T], U]) -> Single[U]:
         """Apply a function to the value; what it raises is the failure."""
 
         async def run(step: Step) -> U:

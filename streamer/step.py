@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
@@ -129,6 +130,8 @@ class Step:
 
     async def make(self, single: Single[T]) -> T:
         """Run a Single as a call of the function at this step, which only waits meanwhile."""
+        if own_cancellation():  # which it swallowed
+            raise asyncio.CancelledError
         call = self.call()
         if not self.working:
             return await call.run(single)
@@ -176,3 +179,9 @@ class Step:
 
 
 current: ContextVar[Step | None] = ContextVar("streamer_step", default=None)
+
+
+def restore(token: Token[Step | None]) -> None:
+    """Set what was current before; a coroutine that is thrown away unfinished ends in another context."""
+    with suppress(ValueError):
+        current.reset(token)

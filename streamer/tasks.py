@@ -244,3 +244,4 @@ KINDS: dict[str, type[TaskBase]] = {
     "workflow": Workflow,
     "plan": Plan,
 }
+KIND_OF: dict[type, str] = {kind: name for name, kind in KINDS.items()}

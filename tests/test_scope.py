@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -165,6 +166,13 @@ class TestBackOff:
         assert await line.done() == 20
         assert line.times == {"b": 4, "c": 6, "a": 20}
 
+    @pytest.mark.parametrize("wrap", [lambda work: work, lambda work: model(work)("x"), FunctionTarget])
+    async def test_it_is_lent_when_the_last_that_worked_has_ended(self, wrap):
+        worker = wrap(Work(3, "w")) if wrap is not FunctionTarget else FunctionTarget(Work(3).__call__, "f")()
+        line = Line(lambda: parallel(model(told_to_wait(10))("x").retry(2), worker), lambda: Work(1, "other"))
+        assert await line.done() == 10
+        assert line.times == {"b": 4, "a": 10}
+
     async def test_several_children_that_wake_at_once_share_one_slot(self):
         """They wait for one slot all together, not for one each: else the second would wait for ever."""
         calls = [told_to_wait(5, n) for n in range(4)]
@@ -317,11 +325,12 @@ class TestStrays:
         stubborn.release.set()
         await line.done()
 
-    async def test_a_stray_is_not_lent_away_by_a_later_back_off(self):
+    @pytest.mark.parametrize("call", [True, False])
+    async def test_a_stray_is_not_lent_away_by_a_later_back_off(self, call):
         """The back-off of the second attempt holds no slot, but the first attempt still does."""
         busy = Busy()
         stubborn = Stubborn()
-        plans = [stubborn, told_to_wait(20)]
+        plans = [model(stubborn)("x") if call else stubborn, told_to_wait(20)]
         line = Line(
             lambda: sequence(timeout(2)(plans[0]), model(plans[1])("x").retry(2), on_error="continue"),
             busy.work(1),
@@ -338,10 +347,8 @@ class TestStrays:
 
         async def stubborn() -> Any:
             while not released.is_set():
-                try:
+                with suppress(asyncio.CancelledError):
                     await released.wait()
-                except asyncio.CancelledError:
-                    pass
             return await model(called)("x")
 
         result = await Engine(lambda _: timeout(5)(stubborn)).run(None)
@@ -363,7 +370,13 @@ class TestStrays:
         assert (result.status, called.began, others()) == (Status.TIMED_OUT, [], set())
 
     @pytest.mark.parametrize(
-        "wrap", [fallback, sequence, lambda *c: retry(3)(c[0]), lambda *c: fallback(retry(3)(c[0]), c[1])]
+        "wrap",
+        [
+            fallback,
+            sequence,
+            lambda *c: retry(3, initial_delay=0.1)(c[0]),
+            lambda *c: fallback(retry(3, initial_delay=0.1)(c[0]), c[1]),
+        ],
     )
     async def test_a_swallowed_cancellation_goes_on_to_nothing(self, wrap):
         second = Work(0, "paid")

@@ -387,6 +387,12 @@ class TestOfAnObservable:
         assert (work.cancelled, work.alive) == (1, 0)
         assert not others()
 
+    async def test_singles_in_it_have_ended_before_what_comes_next(self):
+        work, alive = Work(9, cleanup=0.5), []
+        slow = timeout(1)(single(rx.defer(lambda _: as_single(work))))
+        await fallback(slow, lambda: alive.append(work.alive))
+        assert (work.cancelled, alive) == (1, [0])
+
     async def test_it_is_subscribed_to_anew_each_time(self):
         script = Script(passing(), "second")
         assert await single(rx.defer(lambda _: as_single(script))).retry(2) == "second"

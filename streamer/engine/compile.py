@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Any
 
 from streamer.errors import CallFailed, Category
@@ -16,7 +15,7 @@ from streamer.providers.function import FunctionCall, FunctionTarget
 from streamer.providers.registry import Registry
 from streamer.providers.target import clock_of
 from streamer.single import Single
-from streamer.tasks import Fallback, Function, Llm, Parallel, Race, Retry, Sequence, TaskBase
+from streamer.tasks import KIND_OF, Fallback, Function, Llm, Parallel, Race, Retry, Sequence, TaskBase
 
 
 class Compiler:
@@ -42,14 +41,15 @@ class Compiler:
         return self.single(task, self.default_retry)
 
     def single(self, task: TaskBase, inherited: Retry | None) -> Single[Any]:
-        kind = str(type(task).__struct_config__.tag)
+        kind = KIND_OF[type(task)]
         refuse_kind(kind)
         refuse_fields(task, kind)
         single = self.kinds[type(task)](task, task.retry or inherited)
         if task.deadline is not None:
             single = deadline(task.deadline)(single)
-        single.kind = kind
-        single.task = task
+        if single.task is not task:
+            single.kind = kind
+            single.task = task
         return single
 
     def llm(self, task: Llm, policy: Retry | None) -> Single[Any]:

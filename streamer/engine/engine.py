@@ -20,8 +20,8 @@ from streamer.providers.registry import Registry, default_registry
 from streamer.results import Result
 from streamer.scope import CANCEL_GRACE, Scope, own_cancellation
 from streamer.single import Single
-from streamer.step import Step, current
-from streamer.tasks import Retry, TaskBase
+from streamer.step import Step, current, restore
+from streamer.tasks import KIND_OF, Retry, TaskBase
 
 
 class Engine:
@@ -67,6 +67,8 @@ class Engine:
         own = isinstance(task, TaskBase)
         if task_id is None:
             task_id = getattr(task, "id", None) or str(uuid4())
+        if type(task_id) is not str:
+            task_id = str(task_id)  # the id of a Struct of the user's may be a number
         scope = Scope(task_id, self.cancel_grace)
         scope.slots = self.slots
         scope.listener = self.listener
@@ -81,10 +83,12 @@ class Engine:
         value: Any = None
         error: BaseException | None = None
         try:
-            if at is None:
-                value = await self.run_plan(step, task)
-            else:
+            if at is not None:
                 value = await self.run_until(at, step, task)
+            elif self.answer is None and own:
+                value = await self.compile(task).at(step)
+            else:
+                value = await self.run_plan(step, task)
         except asyncio.CancelledError as cancelled:
             if own_cancellation():
                 try:
@@ -124,7 +128,7 @@ class Engine:
                 return await as_single(plan).at(step)
             return await resolve(step, plan)
         finally:
-            current.reset(token)
+            restore(token)
 
     async def run_until(self, at: float, step: Step, task: Any) -> Any:
         """The same with a deadline, in seconds since the epoch; past it nothing is called."""
@@ -162,6 +166,9 @@ class Engine:
 
 def kind_of(task: Any) -> str:
     """A task's kind: of a Struct of the user's, or whatever else there is to answer, its type."""
+    kind = KIND_OF.get(type(task))
+    if kind is not None:
+        return kind
     if isinstance(task, Single):
         return task.kind
     return str(getattr(getattr(task, "__struct_config__", None), "tag", None) or type(task).__name__)

@@ -11,26 +11,19 @@ from streamer.limits.concurrency import Slots
 class RunSlot:
     """One slot, shared by all that a task does at once.
 
-    Invariants: ``active`` counts the work under way, ``sleeping`` the back-offs, ``threads`` the threads, and
-    ``strays`` holds what outlived its cancellation; the slot is lent only while there are sleepers and nothing of
-    the rest; work begins only with the slot in hand, and one wait for it serves all that would begin.
+    Invariants: ``active`` counts the work under way, ``sleeping`` the back-offs, and ``strays`` holds what was
+    cancelled and has not ended; the slot is lent only while there are sleepers and nothing of the rest; work begins
+    only with the slot in hand, and one wait for it serves all that would begin.
     """
 
     slots: Slots | None = None
     lent = False
     active = 0
     sleeping = 0
-    threads = 0
     reclaiming: asyncio.Future[None] | None = None
 
     def __init__(self) -> None:
         self.strays: set[asyncio.Future[Any]] = set()
-
-    async def begin(self) -> None:
-        """Begin some work, once the slot is in hand."""
-        if self.lent:
-            await self.reclaim()
-        self.active += 1
 
     def end(self) -> None:
         """Some work has ended."""
@@ -51,7 +44,7 @@ class RunSlot:
         """Lend the slot if all that is left to do is wait."""
         if self.slots is None or self.lent or not self.sleeping:
             return
-        if not (self.active or self.threads or self.strays):
+        if not (self.active or self.strays):
             self.lent = True
             self.slots.give()
 

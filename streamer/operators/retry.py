@@ -46,7 +46,9 @@ def retry(
         raise ValueError(f"retry: {', '.join(settings)} belongs in the Retry, which is given as well.")
     else:
         policy = checked(msgspec.structs.asdict(max_attempts))
-    return retried(policy, chooser(policy.retry_on if retry_on is None else retry_on), retry_if_result, random)
+    return retried(
+        policy, chooser(policy.retry_on if retry_on is None else retry_on), retry_if_result, random
+    )
 
 
 def retried(
@@ -111,7 +113,7 @@ def chooser(retry_on: RetryOn | None) -> Callable[[Exception], bool]:
     if retry_on is None:
         return lambda error: category_of(error) in RETRIED
     if isinstance(retry_on, type):
-        return lambda error: isinstance(error, retry_on)
+        retry_on = (retry_on,)
     if not isinstance(retry_on, Collection):
         return retry_on
     if isinstance(retry_on, str):

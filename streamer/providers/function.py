@@ -15,7 +15,7 @@ from streamer.errors import CallFailed, Cancelled, Category, SettingsError, Stre
 from streamer.limits import Slots
 from streamer.operand import CALLS, as_single, settle
 from streamer.single import Single
-from streamer.step import Step, current
+from streamer.step import Step, current, restore
 from streamer.tasks import TaskBase
 
 THREADS = 32
@@ -119,7 +119,7 @@ class FunctionCall(Call):
                 value = self.target.function(*self.args, **self.arguments)
             return await settle(step, value)
         finally:
-            current.reset(token)
+            restore(token)
             if self.slots is None:
                 step.scope.active += 1
             elif thread is None or thread.done():

@@ -1,5 +1,6 @@
 """The command line as a shell sees it: processes, their two streams, signals, exit codes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -47,6 +48,11 @@ def streamer(*arguments: str, cwd: Path = ROOT, stdin: bytes = b"", seconds: flo
         check=False,
     )
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def lines(*values: object) -> bytes:
+    """JSON Lines."""
+    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
 
 
 class Running:

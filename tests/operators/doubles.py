@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ class Script:
 
     @property
     def waits(self) -> list[float]:
-        return [later - earlier for earlier, later in zip(self.began, self.began[1:], strict=False)]
+        return [later - earlier for earlier, later in pairwise(self.began)]
 
 
 def passing(message: str = "busy", **details: Any) -> CallFailed:

@@ -1,5 +1,6 @@
 """Back-off: how long to wait, for every strategy."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -49,7 +50,7 @@ def test_jitter_stays_within_its_share(seed, jitter):
 @given(st.integers())
 def test_decorrelated_is_between_the_first_and_three_times_the_one_before(seed):
     waits = schedule(20, seed, backoff="decorrelated", initial_delay=1, max_delay=1e6)
-    for before, wait in zip(waits, waits[1:], strict=False):
+    for before, wait in pairwise(waits):
         assert 1 <= wait <= 3 * before
 
 

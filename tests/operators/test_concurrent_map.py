@@ -152,7 +152,8 @@ class TestReading:
             finally:
                 closed.append(now())
 
-        seen = Seen(concurrent_map(seconds, 2)(items()))
+        held = items()  # so that no collector closes it
+        seen = Seen(concurrent_map(seconds, 2)(held))
         await asyncio.sleep(3.5)
         seen.subscription.dispose()
         await asyncio.sleep(0.1)
@@ -194,13 +195,16 @@ class TestBound:
         seen = Seen(rx.range(1000).pipe(ops.map(make), concurrent_map(seconds, 2, bound=5)))
         await seen.ended()
         assert isinstance(seen.error, OverflowError)
+        assert len(kept) <= 1
 
     async def test_as_many_as_the_bound_may_wait(self):
         seen = Seen(rx.of(*[1] * 5).pipe(concurrent_map(seconds, 2, bound=5)))
         assert await seen.ended() == [1] * 5
 
 
-@pytest.mark.parametrize(("limit", "bound"), [(0, None), (-1, None), (True, None), (1.5, None), (1, 0), (1, -1)])
+@pytest.mark.parametrize(
+    ("limit", "bound"), [(0, None), (-1, None), (True, None), (1.5, None), (1, 0), (1, -1)]
+)
 def test_its_settings_are_judged_when_made(limit, bound):
     with pytest.raises(ValueError):
         concurrent_map(seconds, limit, bound)

@@ -92,4 +92,4 @@ async def test_cancelled_from_outside_it_cancels_what_it_runs():
 
 def test_an_instant_without_an_offset_is_refused():
     with pytest.raises(ValueError, match="offset"):
-        deadline(datetime(2026, 1, 1))  # noqa: DTZ001
+        deadline(datetime(2026, 1, 1))

@@ -82,6 +82,7 @@ async def test_if_all_fail_the_error_holds_every_failure_with_its_index():
 
 async def test_a_synchronous_raise_leaks_nothing():
     """It is a failure like another."""
+
     def fails():
         raise ValueError("at once")
 

@@ -26,7 +26,7 @@ from tests.operators.doubles import (
 
 async def attempts_of(script: Script, *args, **settings) -> list[float]:
     """The waits between the attempts, when all fail."""
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the script raises
+    with pytest.raises(Exception):  # noqa: B017 - whatever the script raises
         await retry(*args, **settings)(script)
     return script.waits
 

@@ -111,7 +111,7 @@ class TestPassResult:
         assert asked[1] == [("assistant", "answer 1"), ("user", "two")]
 
     async def test_a_function_is_told_nothing(self):
-        asked, ask = self.model()
+        _, ask = self.model()
         assert await sequence(ask("one"), lambda: "plain", pass_result=True) == ["answer 1", "plain"]
 
 

@@ -187,6 +187,7 @@ class TestStrays:
         result = await runner.run(lambda: target(30).timeout(2))
         assert result.status is Status.TIMED_OUT
         assert now() == pytest.approx(3)
+        await asyncio.sleep(5)
         assert (runner.slots.active, target.slots.active) == (1, 1)
         release.set()
         waits = [runner.run(lambda: Work()), target().started()]

@@ -1,0 +1,271 @@
+"""Whatever a task is made of, and whatever becomes of it: nothing leaks, and the sums are right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streamer import fallback, parallel, race, retry, sequence, timeout
+from streamer.engine import Engine
+from streamer.errors import CallFailed
+from streamer.limits import Slots
+from streamer.operators import concurrent_map
+from streamer.operators.deadline import deadline
+from streamer.providers.function import FunctionTarget
+from streamer.providers.registry import Registry
+from streamer.results import Result, Status, Usage
+from tests.operators.doubles import others
+
+SECONDS = st.sampled_from([0, 0, 0.5, 1, 1, 2, 3, 7])
+FATES = st.sampled_from(
+    ["answers", "answers", "passing", "permanent", "waits", "cancels itself", "bug", "stubborn"]
+)
+LEAVES = st.fixed_dictionaries(
+    {
+        "op": st.sampled_from(["call", "call", "function", "callable"]),
+        "fates": st.lists(FATES, min_size=1, max_size=3),
+    }
+    | {"seconds": SECONDS, "cleanup": st.sampled_from([0, 0, 0.3, 2])}
+)
+
+
+def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    several = st.lists(inner, min_size=1, max_size=4)
+    return st.one_of(
+        st.fixed_dictionaries(
+            {"op": st.just("race"), "of": several, "win_on": st.sampled_from(["success", "completion"])}
+        ),
+        st.fixed_dictionaries({"op": st.just("fallback"), "of": several}),
+        st.fixed_dictionaries(
+            {"op": st.just("sequence"), "of": several, "on_error": st.sampled_from(["stop", "continue"])}
+        ),
+        st.fixed_dictionaries(
+            {"op": st.just("parallel"), "of": several, "named": st.booleans(), "fail_fast": st.booleans()}
+            | {
+                "concurrency": st.sampled_from([None, 1, 2]),
+                "require": st.sampled_from(["all", "any", "none"]),
+            }
+        ),
+        st.fixed_dictionaries(
+            {"op": st.just("retry"), "of": inner, "backoff": st.sampled_from(["fixed", "jitter"])}
+        ),
+        st.fixed_dictionaries(
+            {
+                "op": st.sampled_from(["timeout", "deadline"]),
+                "of": inner,
+                "seconds": st.sampled_from([0.5, 2, 5]),
+            }
+        ),
+        st.fixed_dictionaries(
+            {"op": st.sampled_from(["map", "awaits", "flat_map", "named call"]), "of": inner}
+        ),
+    )
+
+
+PLANS = st.recursive(LEAVES, larger, max_leaves=8)
+
+
+class World:
+    """Makes plans of their descriptions, and counts what is alive in them."""
+
+    def __init__(self) -> None:
+        self.slots = Slots(2, "model")
+        self.registry = Registry()
+        self.limited: list[Slots] = []
+        self.alive = self.most = 0
+        self.calls = 0
+
+    def work(self, spec: dict[str, Any]) -> Any:
+        fates = list(spec["fates"])
+
+        async def run() -> Any:
+            fate = fates.pop(0) if len(fates) > 1 else fates[0]
+            self.alive += 1
+            try:
+                return await self.lives(fate, spec)
+            finally:
+                self.alive -= 1
+
+        return run
+
+    async def lives(self, fate: str, spec: dict[str, Any]) -> Any:
+        try:
+            await asyncio.sleep(spec["seconds"])
+        except asyncio.CancelledError:
+            if fate == "stubborn":
+                await asyncio.sleep(3)
+                return "late"
+            await asyncio.sleep(spec["cleanup"])
+            raise
+        match fate:
+            case "passing":
+                raise CallFailed("overloaded", "busy", usage=Usage(input_tokens=1))
+            case "waits":
+                raise CallFailed("rate_limit", "slow down", retry_after=4)
+            case "permanent":
+                raise CallFailed("authentication", "no key")
+            case "bug":
+                raise KeyError("bug")
+            case "cancels itself":
+                raise asyncio.CancelledError("mine")
+        return "answer"
+
+    def make(self, spec: dict[str, Any]) -> Any:
+        of = spec.get("of")
+        match spec["op"]:
+            case "call":
+                return self.provider(spec)("?")
+            case "function":
+                return self.function(spec)()
+            case "callable":
+                return self.work(spec)
+            case "race":
+                return race(*map(self.make, of), win_on=spec["win_on"])
+            case "fallback":
+                return fallback(*map(self.make, of))
+            case "sequence":
+                return sequence(*map(self.make, of), on_error=spec["on_error"])
+            case "parallel":
+                children = [self.make(child) for child in of]
+                given = [{f"n{i}": child for i, child in enumerate(children)}] if spec["named"] else children
+                chosen = {name: spec[name] for name in ("fail_fast", "concurrency", "require")}
+                return parallel(*given, **chosen)
+            case "retry":
+                return retry(3, backoff=spec["backoff"], initial_delay=1)(self.make(of))
+            case "timeout":
+                return timeout(spec["seconds"])(self.make(of))
+            case "deadline":
+                return deadline(datetime.fromtimestamp(self.epoch() + spec["seconds"], UTC))(self.make(of))
+            case "map":
+                return race(self.make(of)).map(lambda value: [value])
+            case "flat_map":
+                return race(self.make(of)).flat_map(lambda value: race(lambda: value))
+            case "named call":
+                return FunctionTarget(lambda: race(self.make(of)), "f", run_in="loop")()
+        single = race(self.make(of))
+
+        async def awaits() -> Any:
+            try:
+                return await single
+            except CallFailed:
+                return await single
+
+        return awaits
+
+    def epoch(self) -> float:
+        import time
+
+        return time.time()
+
+    def provider(self, spec: dict[str, Any]) -> Any:
+        self.calls += 1
+        work = self.work(spec)
+        target = self.registry.declare(lambda _: work(), {"name": f"model{self.calls}"})
+        target.slots = self.slots
+        return target
+
+    def function(self, spec: dict[str, Any]) -> Any:
+        target = FunctionTarget(self.work(spec), "f", concurrency=2)
+        self.limited.append(target.slots)
+        return target
+
+    def check_slots(self) -> None:
+        for slots in (self.slots, *self.limited):
+            assert (slots.active, list(slots.waiters)) == (0, [])
+
+
+def check(result: Result, in_value: bool = True) -> tuple[list[str], list[str], int]:
+    """The ids of its steps and attempts, and the input tokens of the latter; what holds of every result does."""
+    steps, attempts = [result.task_id], [attempt.id for attempt in result.attempts]
+    tokens = sum(attempt.usage.input_tokens for attempt in result.attempts if attempt.usage is not None)
+    assert isinstance(result.status, Status)
+    assert (result.error is None) == (result.status is Status.SUCCEEDED)
+    assert result.queue_time >= 0
+    assert result.duration >= 0
+    children = result.each_child()
+    counts = Counter(child.status for child in children)
+    assert sum(counts[status] for status in Status) == len(children) == result.successes + result.failures
+    for child in children:
+        below, made, paid = check(child)
+        steps += below
+        attempts += made
+        tokens += paid
+    assert (result.usage.input_tokens if result.usage is not None else 0) == tokens
+    if result.winner is not None and isinstance(result.winner, int):
+        assert children[result.winner].status is not Status.SKIPPED
+    return steps, attempts, tokens
+
+
+async def settled() -> None:
+    """Wait until all that could not be cancelled has ended by itself."""
+    for _ in range(8):
+        await asyncio.sleep(1)
+
+
+COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+
+
+@COMMON
+@given(PLANS, st.none() | st.sampled_from([0, 0.25, 1, 2.5]), st.none() | st.sampled_from([0.5, 3]))
+async def test_one_task(spec, cancelled_after, until):
+    """Cancelled from outside or not, with a deadline or without."""
+    world = World()
+    slots = Slots(1)
+    assert slots.take()
+    engine = Engine(
+        lambda _: race(world.make(spec)) if spec["op"] == "callable" else world.make(spec), slots=slots
+    )
+    at = None if until is None else world.epoch() + until
+    task = asyncio.ensure_future(engine.run(None, task_id="t", deadline=at))
+    if cancelled_after is not None:
+        await asyncio.sleep(cancelled_after)
+        task.cancel()
+    done, _ = await asyncio.wait((task,), timeout=3600)
+    assert done
+    if slots.kept:
+        slots.kept -= 1
+    else:
+        slots.give()
+    if not task.cancelled():
+        result = task.result()
+        steps, attempts, _ = check(result)
+        assert len(set(steps)) == len(steps)
+        assert len(set(attempts)) == len(attempts)
+        assert result.task_id == "t"
+    await settled()
+    assert (slots.active, slots.kept, engine.strays, world.alive) == (0, 0, 0, 0)
+    world.check_slots()
+    assert others() == set()
+
+
+@COMMON
+@given(st.lists(PLANS, min_size=1, max_size=6), st.integers(1, 3), st.booleans())
+async def test_many_tasks_in_few_slots(specs, limit, disposed):
+    """Every one has one result, though they lend each other their slots; or all are disposed of."""
+    world = World()
+    slots = Slots(limit)
+    engine = Engine(lambda spec: race(world.make(spec)), slots=slots)
+    results: list[Result] = []
+    completed = asyncio.get_running_loop().create_future()
+    subscription = concurrent_map(engine.run, slots)(specs).subscribe(
+        results.append, completed.set_exception, lambda: completed.set_result(None)
+    )
+    if disposed:
+        await asyncio.sleep(1.5)
+        subscription.dispose()
+    else:
+        async with asyncio.timeout(3600):
+            await completed
+        assert len(results) == len(specs)
+        for result in results:
+            check(result)
+    await settled()
+    assert (slots.active, slots.kept, engine.strays, world.alive) == (0, 0, 0, 0)
+    assert slots.peak <= limit
+    world.check_slots()
+    assert others() == set()
