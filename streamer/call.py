@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from streamer.errors import CallFailed, Cancelled, Category, Skipped, TimedOut, category_of
+from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, Skipped, TimedOut, category_of
 from streamer.events import AttemptEnded, AttemptStarted
 from streamer.limits import Slots
 from streamer.providers.protocol import Response
@@ -148,6 +148,8 @@ def status_of(error: BaseException | None, step: Step) -> Status:
         return Status.TIMED_OUT if step.due() else Status.CANCELLED
     if isinstance(error, Cancelled):
         return Status.CANCELLED
+    if isinstance(error, ChildrenFailed) and category_of(error) is Category.DEADLINE and step.due():
+        return Status.TIMED_OUT
     return Status.SKIPPED if isinstance(error, Skipped) else Status.FAILED
 
 

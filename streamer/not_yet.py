@@ -34,7 +34,7 @@ def refuse_fields(task: TaskBase, kind: str) -> None:
     """Say of every field that has no effect yet that it has none."""
     names, values = LOOK[kind]
     for place, value in enumerate(values(task)):
-        if value or (value is not False and value == 0):  # a priority of 0 is one
+        if value is not None and value is not False and value != ():
             raise no_effect(names[place])
     clocks = task.timeout
     if isinstance(clocks, Timeouts):

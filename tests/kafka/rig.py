@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from streamer import Topology
+from streamer.kafka import adapter
 from streamer.kafka.connection import Connection
 from streamer.kafka.topics import Wanted, ensure
 from streamer.settings import resolve
@@ -140,15 +140,14 @@ class Rig:
 
     async def committed(self, group: str | None = None) -> dict[int, tuple[int, str]]:
         """What the group has committed, by partition: offset and metadata."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=group or self.name)
+        await consumer.start()
         try:
-            found = await admin.list_consumer_group_offsets(group or self.name)
+            tps = [TopicPartition(self.name, number) for number in range(self.partitions)]
+            found = await adapter.committed(consumer, tps)
         finally:
-            await admin.close()
-        return {
-            tp.partition: (meta.offset, meta.metadata) for tp, meta in found.items() if tp.topic == self.name
-        }
+            await consumer.stop()
+        return {tp.partition: value for tp, value in found.items()}
 
     async def ends(self, topic: str | None = None) -> dict[int, int]:
         """The log end offsets."""
