@@ -55,6 +55,11 @@ def lines(*values: object) -> bytes:
     return b"".join(json.dumps(value).encode() + b"\n" for value in values)
 
 
+def interruptible() -> None:
+    """What a script starts in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A command that runs; its standard error is read as it comes."""
 
@@ -66,6 +71,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=interruptible,
         )
         self.lines: list[str] = []
         self.reader = threading.Thread(target=self.read, daemon=True)
