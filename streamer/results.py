@@ -152,7 +152,9 @@ class Encoder:
         """The bytes of a result; :class:`Unencodable` names what cannot travel."""
         try:
             check_values(result)
-            return self.msgpack.encode(result) if msgpack else self.json.encode(result)
+            if msgpack:  # instants as text, as in JSON: not every language's MessagePack has its timestamps
+                return self.msgpack.encode(msgspec.to_builtins(result, builtin_types=(bytes, bytearray)))
+            return self.json.encode(result)
         except Unencodable:
             raise
         except (TypeError, ValueError, OverflowError, RecursionError) as error:

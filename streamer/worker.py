@@ -30,7 +30,7 @@ from streamer.topology import Topology
 
 FOREVER_MS = 24 * 3_600_000
 """aiokafka's own poll watchdog counts a pause of ours as a hang."""
-NO_HEADERS: tuple[tuple[str, bytes], ...] = ()
+DEADLINE = "streamer-deadline"
 
 
 class Worker:
@@ -113,6 +113,7 @@ class Worker:
         received = self.source.loop.time()
         try:
             if message.headers:
+                check_deadline(message)
                 return record, self.decoder.decode(message.value, content_type(message)), received
             return record, self.decoder.decode(message.value), received
         except InvalidTask as problem:
@@ -135,7 +136,7 @@ class Worker:
             task_id = task.id if self.wire_ids else None
             if message.headers:
                 task_id = task_id or header(message, "streamer-task-id")
-                deadline = instant(header(message, "streamer-deadline"))
+                deadline = instant(header(message, DEADLINE))
             outcome = await self.engine.run(
                 task,
                 task_id=task_id or f"{message.topic}-{message.partition}-{message.offset}",
@@ -199,6 +200,15 @@ def header(message: Any, name: str) -> str | None:
         if found == name and value:
             return str(value, "utf-8", "replace")
     return None
+
+
+def check_deadline(message: Any) -> None:
+    """A bound that can't be read is not a bound to ignore."""
+    text = header(message, DEADLINE)
+    if text is not None and instant(text) is None:
+        raise InvalidTask(
+            "validation_error", f"Header `{DEADLINE}` is no RFC 3339 instant with an offset: {text[:100]!r}"
+        )
 
 
 def instant(text: str | None) -> float | None:

@@ -21,6 +21,8 @@ class Outgoing(NamedTuple):
     value: bytes | None
     headers: Headers
     result: Result | None
+    reduced: bool = False
+    """It is what was left of something larger."""
 
 
 class Outlet:

@@ -14,7 +14,7 @@ from reactivex import abc
 
 from streamer.kafka.outlet import Outgoing, Outlet
 from streamer.kafka.producing import Producing
-from streamer.kafka.record import Record
+from streamer.kafka.record import LOST, Record
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
 RETRY_FIRST, RETRY_LAST = 0.2, 5.0
@@ -142,10 +142,11 @@ class Sink(abc.ObserverBase[Any]):
         waiting, sent = outlet.waiting, outlet.sent
         while waiting:
             outgoing = waiting[0]
-            record, key, value, headers, _ = outgoing
+            record, key, value, headers, *_ = outgoing
             if not record.partition.is_open:
                 waiting.popleft()
-                record.partition.publish(record)
+                if record.state is not LOST:
+                    record.partition.publish(record)
                 self.dropped(record)
                 continue
             if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
@@ -209,15 +210,17 @@ class Sink(abc.ObserverBase[Any]):
         for outgoing in back:
             outgoing.record.partition.refuse(outgoing.record)
         self.producing.troubled = True
-        if isinstance(error, TOO_LARGE):
+        if isinstance(error, TOO_LARGE) and not back[0].reduced:
             if len(back) > 1:
                 outlet.one_by_one = len(back)
             else:
                 large = outlet.waiting.popleft()
+                what = "The dead letter" if large.result is None else "The result"
                 sentence = (
-                    f"The result has {len(large.value or b'')} bytes, which topic {outlet.topic!r} refused "
+                    f"{what} has {len(large.value or b'')} bytes, which topic {outlet.topic!r} refused "
                     f"({type(error).__name__}); its limit is max.message.bytes."
                 )
+                self.warn(f"{sentence} {outlet.topic} gets what is left without them.")
                 _, smaller = self.write(large, sentence)
                 outlet.waiting.appendleft(smaller)
             self.wake.set()

@@ -67,18 +67,19 @@ class Writer:
     def smaller(self, outgoing: Outgoing, refused: str) -> tuple[str, Outgoing]:
         """A failed result with the sizes; a dead letter without its value, which the input still holds."""
         if outgoing.result is not None:
-            return self.output, self.result(
-                outgoing.record, bare(failed(outgoing.result, Category.INTERNAL, refused))
-            )
+            less = self.result(outgoing.record, bare(failed(outgoing.result, Category.INTERNAL, refused)))
+            return self.output, less._replace(reduced=True)
         size = str(len(outgoing.value or b"")).encode()
         headers = [*outgoing.headers, ("streamer-dead-letter-value-bytes", size)]
-        return self.dead_letters, outgoing._replace(value=None, key=outgoing.key or b"", headers=headers)
+        return self.dead_letters, outgoing._replace(
+            value=None, key=outgoing.key or b"", headers=headers, reduced=True
+        )
 
 
 def content_type(message: Any) -> str:
     """The format of a record's value, by its header; JSON without one."""
     for name, value in message.headers:
-        if name == "content-type" and value is not None and value.startswith(b"application/msgpack"):
+        if name == "content-type" and value is not None and value.lower().startswith(b"application/msgpack"):
             return MSGPACK
     return JSON
 

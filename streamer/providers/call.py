@@ -70,8 +70,7 @@ class ProviderCall(Call):
                 return await whole(answer, step)
             return answer
         except CallFailed as error:
-            if error.provider is None:
-                error.provider = self.name
+            error.provider = self.name  # the name that its attempts have
             if error.context_window is None:
                 error.context_window = self.context_window
             raise

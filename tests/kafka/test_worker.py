@@ -7,6 +7,8 @@ from collections import Counter
 
 import msgspec
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from confluent_kafka import Producer
 
 from streamer import race, timeout
@@ -75,6 +77,7 @@ async def test_a_result_keeps_its_tasks_key_and_format(rig):
         (result,) = await rig.read(1)
     assert result.key == b"customer-7"
     assert result.headers["content-type"] == b"application/msgpack"
+    assert result.value["received_at"].endswith("Z")
     assert result.value["value"] == "hello 1"
 
 
@@ -108,6 +111,15 @@ async def test_the_header_can_bring_the_deadline(rig):
         (result,) = await rig.read(1)
     assert (result.value["status"], result.value["error"]["category"]) == ("timed_out", "deadline")
     assert result.value["attempts"] == []
+
+
+async def test_a_deadline_that_cannot_be_read_is_a_dead_letter(rig):
+    """What the producer asked for is not dropped."""
+    async with rig.worker():
+        await rig.produce([echo(1)], headers=[("streamer-deadline", b"soon")])
+        (letter,) = await rig.read(1, topic=rig.dead_letters)
+    assert letter.headers["streamer-dead-letter-reason"] == b"validation_error"
+    assert b"streamer-deadline" in letter.headers["__connect.errors.exception.message"]
 
 
 BAD = [
@@ -159,7 +171,7 @@ async def test_a_message_over_the_limit_is_a_dead_letter(rig):
     """A 2 MB message on a topic that lets it in."""
     topology = rig.topology()
     await rig.create()
-    await allow_large(rig)
+    await set_limit(rig, rig.name, 10_000_000)
     async with rig.worker(topology):
         await rig.produce([echo(0, metadata={"blob": "x" * 2_000_000}), echo(1)])
         await rig.read(1)
@@ -188,6 +200,24 @@ async def test_a_result_over_the_brokers_limit_is_a_failed_one_with_the_sizes(ri
     assert (found["t7"]["status"], found["t7"]["error"]["category"]) == ("failed", "internal")
     assert "3000" in found["t7"]["error"]["message"]
     assert all(value["status"] == "succeeded" for name, value in found.items() if name != "t7")
+
+
+@pytest.mark.kafka
+async def test_a_topic_that_takes_not_even_what_is_left_is_waited_for(rig):
+    """The worker says so, and goes on when it can."""
+    async with rig.worker() as worker:
+        await rig.produce([echo(0)], partition=0)
+        await rig.read(1)
+        await set_limit(rig, rig.output, 100)
+        await rig.produce([echo(1)], partition=0)
+        async with asyncio.timeout(30):
+            while not any("Can't write" in warning for warning in rig.warnings):
+                await asyncio.sleep(0.05)
+        await set_limit(rig, rig.output, 1_000_000)
+        results = await rig.read(2)
+        await rig.all_committed()
+        assert worker.source.working == 0
+    assert results[1].value["error"]["category"] == "internal"
 
 
 async def test_what_cannot_travel_is_a_failed_result(rig):
@@ -314,16 +344,13 @@ async def test_results_of_a_key_come_in_input_order_when_asked(rig, ordering):
     assert ordered is (ordering == "key")
 
 
-async def allow_large(rig: Rig) -> None:
-    """Let the input take messages of 10 MB."""
-    from aiokafka.admin import AIOKafkaAdminClient
-    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
+async def set_limit(rig: Rig, topic: str, size: int) -> None:
+    """What one message of a topic may have."""
     admin = AIOKafkaAdminClient(bootstrap_servers=rig.bootstrap)
     await admin.start()
     try:
         await admin.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, rig.name, {"max.message.bytes": "10000000"})]
+            [ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})]
         )
     finally:
         await admin.close()
