@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,9 +39,9 @@ class Call(Single[Any]):
         self.clock = clock
         self.task = task
 
+    @abstractmethod
     async def perform(self, step: Step, attempt_id: str) -> Any:
         """Make the call; a Response, or the value itself."""
-        raise NotImplementedError
 
     async def at(self, step: Step) -> Any:
         """Make one attempt and record it."""

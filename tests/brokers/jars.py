@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.brokers.server import VERSION, BrokerUnavailable
 
 DEPENDENCIES = {"org.apache.kafka:kafka_2.13": VERSION, "org.slf4j:slf4j-simple": "1.7.36"}
-POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+POM = """<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>tests</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>{}</dependencies>

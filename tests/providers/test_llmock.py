@@ -1,6 +1,6 @@
 """Against llmock, a model server that others wrote and that judges its clients.
 
-Source: https://pypi.org/project/llmock/ 0.2.2.
+Source: llmock 0.2.2 from PyPI.
 """
 
 from __future__ import annotations
