@@ -1,13 +1,14 @@
-"""What happens, as types; telemetry and progress are listeners to these."""
+"""What happens, as types; and the Protocol by which a task remembers it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from streamer.errors import Category
-from streamer.results import Attempt, Result
+from streamer.results import Attempt, Failure, Result
 
 
 class AttemptStarted(Struct, frozen=True):
@@ -44,3 +45,62 @@ class TaskEnded(Struct, frozen=True):
 
 Event = AttemptStarted | AttemptEnded | RetryScheduled | TaskEnded
 Listener = Callable[[Event], object]
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a provider answered, or a function returned (then it is the ``value`` alone)."""
+
+    text: str = ""
+    value: Any | UnsetType = UNSET
+    model: str | None = None
+    finish_reason: str | None = None
+    degraded: bool = False
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How one attempt of a step ended: what a journal remembers of it.
+
+    ``path`` and ``number`` say which attempt of which step of its task; ``digest`` of what was asked whom, so that
+    the answer to another question is never taken for it. A success has an ``answer``, a failure a ``failure``.
+    ``not_before`` is the instant, in seconds since the epoch, before which the next attempt is not to begin.
+    """
+
+    path: str
+    number: int
+    digest: bytes
+    attempt: Attempt
+    answer: Answer | None = None
+    failure: Failure | None = None
+    not_before: float | None = None
+
+
+class TaskJournal(Protocol):
+    """What one task remembers across crashes and rebalances of the worker that runs it.
+
+    ``restarted``: another run of it may have begun before this one. ``unsettled``: something noted is not durable
+    yet. ``gone``: the task is no longer this worker's; no further call is to begin.
+    """
+
+    restarted: bool
+    unsettled: bool
+    gone: bool
+
+    def recall(self, path: str, number: int) -> Outcome | None:
+        """The outcome of this attempt in an earlier run; the caller compares digests."""
+        ...
+
+    def note(self, outcome: Outcome) -> None:
+        """Write it soon; what a task's last step answered need not be written, for its result is."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait until all that was noted is durable; to be awaited before the next paid call begins."""
+        ...
+
+    def park(self) -> None:
+        """All that the task does is wait for long: it gives up its place among the outstanding."""
+        ...
+
+    def unpark(self) -> None:
+        """It goes on."""
+        ...
