@@ -29,9 +29,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     input: str | None = None
     output: str | None = None
     group: str | None = None
+    group_instance_id: str | None = None
     concurrency: Positive = 100
     outstanding: Positive | None = None
-    delivery: Literal["at-least-once"] = "at-least-once"
+    delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
     ordering: Literal["none", "key"] = "none"
     drain_timeout: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     revoke_timeout: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
@@ -73,8 +74,6 @@ def resolve(
             values[name], origins[name] = topology[name], "topology"
         else:
             origins[name] = "default"
-    if values.get("delivery") == "exactly-once":
-        raise SettingsError("delivery: exactly-once is not there yet in this version; use at-least-once.")
     checked: dict[str, Any] = {}
     fields = {field.name: field.type for field in msgspec.structs.fields(Settings)}
     for name, value in values.items():

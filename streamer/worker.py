@@ -15,16 +15,22 @@ from reactivex import operators as ops
 from streamer.decoding import Decoder
 from streamer.errors import InvalidTask
 from streamer.events import Listener
+from streamer.kafka import adapter
 from streamer.kafka.connection import Connection
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.outlet import BATCH_BYTES
+from streamer.kafka.quarantine import CRASHES, Quarantine
 from streamer.kafka.record import Record
 from streamer.kafka.sink import Sink
 from streamer.kafka.source import Source
+from streamer.kafka.sticky import assignors
 from streamer.kafka.topics import DEAD_LETTER_BYTES, Wanted, ensure
+from streamer.kafka.transaction import WITHIN
+from streamer.kafka.transactions import Transactions
 from streamer.kafka.writing import Writer, content_type
 from streamer.limits import Slots
 from streamer.operators import concurrent_map
+from streamer.results import Result
 from streamer.settings import Settings
 from streamer.topology import Topology
 
@@ -36,7 +42,8 @@ DEADLINE = "streamer-deadline"
 class Worker:
     """Runs one topology as a member of its group, from ``start`` until ``stop`` or a fatal error.
 
-    ``warn`` is told, in sentences, what whoever is on call should know.
+    ``warn`` is told, in sentences, what whoever is on call should know. Workers of one process share a
+    ``quarantine``.
     """
 
     def __init__(
@@ -46,11 +53,13 @@ class Worker:
         connection: Connection,
         *,
         listener: Listener | None = None,
+        quarantine: Quarantine | None = None,
         warn: Callable[[str], None] = print,
     ) -> None:
         self.topology = topology
         self.settings = settings
         self.connection = connection
+        self.quarantine = quarantine
         self.warn = warn
         self.input = settings.input or topology.input
         self.output = settings.output or topology.output
@@ -78,23 +87,34 @@ class Worker:
         counts = await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
         dead_letters = f"{self.topology.name}.dead-letters"
         writer = Writer(self.output, dead_letters, self.topology.name, self.client_id)
+        self.sink: Sink | Transactions
+        transactions = None
+        if settings.delivery == "exactly-once":
+            self.sink = transactions = Transactions(
+                self.producer, self.group, writer.write, self.warn, counts[self.input]
+            )
         self.source = Source(
             self.consumer(),
             self.input,
             outstanding=settings.outstanding_limit,
+            concurrency=settings.concurrency,
             lanes=Lanes() if settings.ordering == "key" else None,
             revoke_timeout=settings.revoke_timeout,
             accept_loss=settings.accept_loss,
+            quarantine=self.quarantine,
+            transactions=transactions,
             warn=self.warn,
         )
-        self.sink = Sink(
-            self.producer,
-            writer.write,
-            self.source.acknowledged,
-            self.source.done,
-            self.warn,
-            counts[self.input],
-        )
+        if transactions is None:
+            self.sink = Sink(
+                self.producer,
+                writer.write,
+                self.source.acknowledged,
+                self.source.done,
+                self.warn,
+                counts[self.input],
+            )
+        self.source.flush = self.sink.wake.set
         await self.sink.start([self.output, dead_letters])
         try:
             await self.source.consumer.start()
@@ -125,29 +145,43 @@ class Worker:
         """One record to its result; None when it was let go before, or its partition meanwhile."""
         record, task, received = item
         source = self.source
+        if record.offset >= record.partition.reach:
+            await source.reached(record)
         if not source.begin(record):
             return None
-        outcome: Any
-        if type(task) is InvalidTask:
-            outcome = task
-        else:
-            message = record.message
-            deadline = None
-            task_id = task.id if self.wire_ids else None
-            if message.headers:
-                task_id = task_id or header(message, "streamer-task-id")
-                deadline = instant(header(message, DEADLINE))
-            outcome = await self.engine.run(
-                task,
-                task_id=task_id or f"{message.topic}-{message.partition}-{message.offset}",
-                received=received,
-                deadline=deadline,
-            )
+        try:
+            if record.poison:
+                outcome: Any = poisonous(record, task)
+            elif type(task) is InvalidTask:
+                outcome = task
+            else:
+                outcome = await self.run(record, task, received)
+        except asyncio.CancelledError:
+            task_of_all = asyncio.current_task()
+            if record.work is not None or task_of_all is None:
+                raise
+            task_of_all.uncancel()  # it was meant for this record, not for the worker that goes on with others
+            outcome = None
         return (record, outcome) if source.answered(record) else None
+
+    async def run(self, record: Record, task: Any, received: float) -> Result:
+        """Run a task, under the names and bounds that its record gives it."""
+        message = record.message
+        deadline = None
+        task_id = task.id if self.wire_ids else None
+        if message.headers:
+            task_id = task_id or header(message, "streamer-task-id")
+            deadline = instant(header(message, DEADLINE))
+        return await self.engine.run(
+            task,
+            task_id=task_id or f"{message.topic}-{message.partition}-{message.offset}",
+            received=received,
+            deadline=deadline,
+        )
 
     async def ready(self) -> None:
         """Wait until partitions are assigned and open, or the worker has ended."""
-        assigned = asyncio.ensure_future(self.source.assigned.wait())
+        assigned = asyncio.ensure_future(self.source.assignment.ready.wait())
         ends: list[asyncio.Future[Any]] = [assigned, self.sink.finished]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         assigned.cancel()
@@ -170,9 +204,11 @@ class Worker:
 
     def consumer(self) -> AIOKafkaConsumer:
         session = int(self.settings.session_timeout * 1000)
-        return AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             **self.connection.client(self.client_id),
             group_id=self.group,
+            group_instance_id=self.settings.group_instance_id,
+            partition_assignment_strategy=assignors(lambda: adapter.generation(consumer)),
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
@@ -182,16 +218,32 @@ class Worker:
             max_poll_interval_ms=FOREVER_MS,
             fetch_max_wait_ms=100,
         )
+        return consumer
 
-    def producer(self) -> AIOKafkaProducer:
+    def producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
+        once = {"transactional_id": transactional_id, "transaction_timeout_ms": int(WITHIN * 1000)}
         return AIOKafkaProducer(
             **self.connection.client(self.client_id),
-            enable_idempotence=True,
+            **(once if transactional_id is not None else {"enable_idempotence": True}),
             acks="all",
             max_batch_size=BATCH_BYTES,
             max_request_size=DEAD_LETTER_BYTES,
             metadata_max_age_ms=60_000,
         )
+
+
+def poisonous(record: Record, task: Any) -> InvalidTask:
+    """What took its worker down too often."""
+    message = record.message
+    task_id = header(message, "streamer-task-id")
+    if not isinstance(task, InvalidTask):
+        task_id = getattr(task, "id", None) or task_id
+    return InvalidTask(
+        "poison",
+        f"The worker crashed {CRASHES} times while it ran this task and nothing else. Look at what it does to the "
+        "process (memory, native code, exits), then redrive it.",
+        task_id if isinstance(task_id, str) else None,
+    )
 
 
 def header(message: Any, name: str) -> str | None:

@@ -24,9 +24,10 @@ SAID: dict[str, tuple[Any, str, Any]] = {
     "input": TEXT,
     "output": TEXT,
     "group": TEXT,
+    "group_instance_id": TEXT,
     "concurrency": (5, "6", 7),
     "outstanding": (5, "6", 7),
-    "delivery": ("at-least-once", "at-least-once", "at-least-once"),
+    "delivery": ("exactly-once", "at-least-once", "exactly-once"),
     "ordering": ("key", "key", "key"),
     "drain_timeout": (0.0, "1.5", 2.5),
     "revoke_timeout": (0.0, "1.5", 2.5),
@@ -41,7 +42,7 @@ SAID: dict[str, tuple[Any, str, Any]] = {
 WRONG: dict[str, tuple[str, str]] = {
     "concurrency": ("0", "`int` >= 1"),
     "outstanding": ("many", "`int"),
-    "delivery": ("at-most-once", "at-least-once"),
+    "delivery": ("at-most-once", "at-least-once or exactly-once"),
     "ordering": ("random", "none or key"),
     "drain_timeout": ("-1", "`float` >= 0"),
     "revoke_timeout": ("1e9", "`float` <= 3600"),
@@ -135,9 +136,3 @@ def test_a_wrong_value_that_nobody_takes() -> None:
 def test_how_much_is_outstanding(said: dict[str, int], limit: int) -> None:
     """The larger of 2,000 and four times the concurrency, unless it is set."""
     assert Settings(**said).outstanding_limit == limit
-
-
-def test_exactly_once_is_not_there_yet() -> None:
-    """It says so, and nothing pretends."""
-    with pytest.raises(SettingsError, match="not there yet"):
-        resolve({"delivery": "exactly-once"}, {}, {})

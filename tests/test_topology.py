@@ -99,7 +99,7 @@ def test_unknown_settings(name: str) -> None:
         ({"ordering": "random"}, "ordering of the topology: Expected none or key"),
         ({"drain_timeout": -1}, "drain_timeout of the topology: Expected `float` >= 0.0"),
         ({"drain_timeout": float("nan")}, "drain_timeout of the topology"),
-        ({"delivery": "exactly-once"}, "not there yet"),
+        ({"delivery": "twice"}, "delivery of the topology: Expected at-least-once or exactly-once"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, Any], said: str) -> None:

@@ -27,7 +27,7 @@ def run(
         int | None, typer.Option("--concurrency", metavar="N", help="Tasks that run at once in this process.")
     ] = None,
     delivery: Annotated[
-        Text, typer.Option("--delivery", metavar="MODE", help="at-least-once; exactly-once is yet to come.")
+        Text, typer.Option("--delivery", metavar="MODE", help="at-least-once, or exactly-once.")
     ] = None,
     ordering: Annotated[
         Text, typer.Option("--ordering", metavar="none|key", help="With key, tasks of one key run in order.")

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from streamer.kafka.metadata import Identity, encode
+from streamer.kafka.metadata import Identity, Marks, encode
 
 
 class Commit(NamedTuple):
@@ -20,6 +20,7 @@ class Commit(NamedTuple):
     end: int
     holes: tuple[int, ...]
     finished: int
+    marks: Marks
 
     def metadata(self, identity: Identity) -> str:
-        return encode(identity, self.frontier, self.end, self.holes, self.nonce)
+        return encode(identity, self.frontier, self.end, self.holes, self.nonce, self.marks)

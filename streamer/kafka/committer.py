@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -16,38 +17,79 @@ EVERY = 0.2
 Sample = list[tuple[Partition, Commit]]
 
 
+class Committing(Protocol):
+    """Who commits what partitions have finished, as their one owner asks."""
+
+    def patience(self) -> float: ...
+    def tick(self) -> None: ...
+    def hurry(self) -> None: ...
+    async def turn(self) -> None: ...
+    def turn_over(self) -> None: ...
+    async def commit_now(
+        self, partitions: Sequence[Partition], seconds: float, *, leaving: bool = False
+    ) -> bool: ...
+
+
 class Committer:
-    """Commits what partitions have finished, for the one owner of the consumer.
+    """Commits what partitions have finished, or are about to begin.
 
     Invariants: at most one commit is under way, so that none overtakes another; a commit holds what the
     partitions said in one breath; a partition counts as committed only by what was acknowledged.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        partitions: Callable[[], Iterable[Partition]],
+        identities: Mapping[str, Identity],
+        warn: Callable[[str], None],
+    ) -> None:
         self.consumer = consumer
+        self.partitions = partitions
+        self.identities = identities
         self.warn = warn
         self.loop = asyncio.get_running_loop()
-        self.identities: dict[str, Identity] = {}
         self.under_way: asyncio.Task[None] | None = None
         self.due = self.loop.time() + EVERY
+        self.hurried = False
+        self.turned: asyncio.Future[None] = self.loop.create_future()
 
     def patience(self) -> float:
         """Seconds until the next commit is due."""
         return max(0.001, self.due - self.loop.time())
 
-    def tick(self, partitions: Iterable[Partition]) -> None:
+    def tick(self) -> None:
         """Begin a commit if it is time and there is something to commit; polling goes on meanwhile."""
-        if self.loop.time() < self.due:
-            return
-        self.due = self.loop.time() + EVERY
+        if self.loop.time() >= self.due:
+            self.due = self.loop.time() + EVERY
+            self.begin()
+
+    def hurry(self) -> None:
+        """Commit now: something waits for it."""
         if self.under_way is None or self.under_way.done():
-            sample = self.sample(partitions)
+            self.begin()
+        else:
+            self.hurried = True
+
+    async def turn(self) -> None:
+        """Wait until a commit has ended, well or not, or a partition has gone."""
+        await asyncio.shield(self.turned)
+
+    def turn_over(self) -> None:
+        """Wake who waits for a commit."""
+        turned, self.turned = self.turned, self.loop.create_future()
+        turned.set_result(None)
+
+    def begin(self) -> None:
+        if self.under_way is None or self.under_way.done():
+            self.hurried = False
+            sample = self.sample(self.partitions())
             if sample:
                 self.under_way = self.loop.create_task(self.commit(sample))
 
-    def sample(self, partitions: Iterable[Partition]) -> Sample:
+    def sample(self, partitions: Iterable[Partition], *, leaving: bool = False) -> Sample:
         """What there is to commit, of all partitions at one moment."""
-        found = ((partition, partition.commit()) for partition in partitions if partition.is_open)
+        found = ((partition, partition.commit(leaving=leaving)) for partition in partitions)
         return [(partition, commit) for partition, commit in found if commit is not None]
 
     async def commit(self, sample: Sample) -> None:
@@ -65,16 +107,21 @@ class Committer:
         except KafkaError as error:
             self.warn(f"A commit failed and will be made again: {type(error).__name__}: {error}")
             return
-        for partition, commit in sample:
-            partition.committed(commit)
+        else:
+            for partition, commit in sample:
+                partition.committed(commit)
+            self.turn_over()
+            if self.hurried:
+                self.loop.call_soon(self.begin)
 
-    async def commit_now(self, partitions: Iterable[Partition], seconds: float) -> bool:
+    async def commit_now(
+        self, partitions: Sequence[Partition], seconds: float, *, leaving: bool = False
+    ) -> bool:
         """Commit all that is finished by now, after what is under way; False when time ran out."""
         end = self.loop.time() + seconds
-        everything = list(partitions)
         if not await self.settled(end):
             return False
-        sample = self.sample(everything)
+        sample = self.sample(partitions, leaving=leaving)
         if sample:
             self.under_way = self.loop.create_task(self.commit(sample))
         return await self.settled(end)

@@ -1,22 +1,22 @@
 """Which offsets of one partition are unfinished."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TypeVar
 
-from streamer.kafka.record import ConsumerRecordLike, Record
+from streamer.kafka.record import LOST, ConsumerRecordLike, Record
 
 Interval = tuple[int, int]
 """Offsets from the first up to, and without, the second."""
 
-WINDOW = 24_000
-"""A bitset of so many offsets always fits into a commit's metadata …"""
+SLACK = 256
+"""So much one more poll may add to a window, and it still fits (`metadata.BITS`)."""
+WINDOW = 24_000 - SLACK
+"""A bitset of so many offsets, and of a poll more, always fits into a commit's metadata …"""
 SPARSE_UNFINISHED = 600
 """… and so do the run lengths of so few unfinished offsets …"""
 SPARSE_WINDOW = 2**21
 """… in a window so wide."""
-SLACK = 256
-"""So much one more poll may add to either of them and still fit (`metadata.BITS`)."""
 
 _UNKNOWN = -1
 _NEVER = (2**63, 2**63)
@@ -36,7 +36,8 @@ class Ledger:
     * An offset leaves `unfinished` through `finish`, once.
     * What was restored as finished and is not delivered again yet lies above `position`, and stays part of
       what is to be committed (`end`, `holes`) until `position` has passed it.
-    * `unfinished` is in the order of offsets: polls deliver in order, and nothing is delivered twice.
+    * `unfinished` is in the order of offsets: polls deliver in order, and nothing is delivered twice but what was
+      lost, which then takes the place that it had.
     """
 
     __slots__ = ("_frontier", "_restored", "delivered", "position", "unfinished")
@@ -50,18 +51,22 @@ class Ledger:
         self._advance(frontier)
 
     def fresh(self, messages: Sequence[M]) -> Sequence[M]:
-        """Those of `messages` that are neither delivered already nor restored as finished."""
+        """Those of `messages` that are neither under way already nor finished: new ones, and ones that were lost."""
         if not messages or not (self._restored or messages[0].offset < self.position):
             return messages
-        position = self.position
+        position, unfinished = self.position, self.unfinished
         intervals = iter(self._restored)
         start, stop = next(intervals, _NEVER)
         found = []
         for message in messages:
             offset = message.offset
+            if offset < position:
+                if offset in unfinished and unfinished[offset].state is LOST:
+                    found.append(message)
+                continue
             while stop <= offset:
                 start, stop = next(intervals, _NEVER)
-            if position <= offset < start:
+            if offset < start:
                 found.append(message)
         return found
 
@@ -73,9 +78,10 @@ class Ledger:
         unfinished = self.unfinished
         if not unfinished:
             self._frontier = _UNKNOWN
+        before = len(unfinished)
         for record in records:
             unfinished[record.offset] = record
-        self.delivered += len(records)
+        self.delivered += len(unfinished) - before
         self._advance(position)
 
     def finish(self, offset: int) -> bool:
@@ -107,6 +113,21 @@ class Ledger:
             offsets.extend(range(start, first))
             start = stop
         return offsets[1:]
+
+    def without(self, offsets: Container[int]) -> tuple[int, list[int]]:
+        """What `frontier` and `holes` will be once `offsets` are finished, too."""
+        left = [offset for offset in self.unfinished if offset not in offsets]
+        start = self.position
+        for first, stop in self._restored:
+            left.extend(range(start, first))
+            start = stop
+        return (left[0], left[1:]) if left else (self.position, left)
+
+    @property
+    def begins_again_at(self) -> int:
+        """From where a consumer that lost its place has to read: the first lost one, or where it was."""
+        lost = (offset for offset, record in self.unfinished.items() if record.state is LOST)
+        return next(lost, self.position)
 
     @property
     def finished(self) -> int:

@@ -15,10 +15,13 @@ LIMIT = 4096
 """Characters that a broker takes (`offset.metadata.max.bytes`, which counts characters)."""
 
 _MAGIC = "str"
-_VERSION = "1"  # a reader accepts its own version and, once there is one, the version before
+_VERSION = "2"  # a reader accepts its own version and the version before
 _HEAD = Struct(">8s8sQ8sB")  # cluster, topic, frontier, nonce, kind of payload
+_MARKS = Struct(">IBIBBQ")  # reach and trial as distances from the frontier; flags, crashes, level; low water
+_LEFT, _ON_TRIAL, _ALONE, _LOW_WATER = 1, 2, 4, 8
+_FARTHEST = 2**32 - 1
 _CHECKSUM = 4
-_CAPACITY = (LIMIT - 4) // 4 * 3 - _HEAD.size - _CHECKSUM
+_CAPACITY = (LIMIT - 4) // 4 * 3 - _HEAD.size - _MARKS.size - _CHECKSUM
 _RUNS, _BITS = 0, 1
 _HIGHEST = 2**63 - 1
 _MOST_UNFINISHED = 2**17  # five times what a ledger lets in: each one costs memory, unlike a finished one
@@ -40,6 +43,29 @@ class Identity:
         return tuple(blake2b(name, digest_size=8).digest() for name in names)
 
 
+class Trial(NamedTuple):
+    """A suspect that was let run: by itself if ``alone``; ``crashes`` counts how often that took its worker down."""
+
+    offset: int
+    crashes: int = 0
+    alone: bool = False
+
+
+class Marks(NamedTuple):
+    """What a commit says besides what is finished.
+
+    The writer began nothing at or above ``reach``; what is unfinished below it, it may have. ``left``: it left in
+    good order, so that nothing of that is suspect. ``trial`` and ``level`` are those of `Quarantine`. The journal
+    has what is still needed from ``low_water`` on.
+    """
+
+    reach: int
+    left: bool = False
+    trial: Trial | None = None
+    level: int = 0
+    low_water: int | None = None
+
+
 class Restored(NamedTuple):
     """What a commit says: finished offsets above the frontier as intervals, in order, apart from each other.
 
@@ -52,9 +78,18 @@ class Restored(NamedTuple):
     reason: str | None = None
     topic_made_anew: bool = False
     """The commit is of an older topic of this name, in this cluster: its offset says nothing of the new one."""
+    marks: Marks | None = None
+    """What else it says; None where nothing may be believed, or its version did not say."""
 
 
-def encode(identity: Identity, frontier: int, position: int, holes: Sequence[int], nonce: bytes) -> str:
+def encode(
+    identity: Identity,
+    frontier: int,
+    position: int,
+    holes: Sequence[int],
+    nonce: bytes,
+    marks: Marks | None = None,
+) -> str:
     """The finished offsets from `frontier`, which is unfinished, to `position`: all but `holes`, in order.
 
     Never longer than `LIMIT`. What does not fit is left out at the upper end: that remembers less than is true,
@@ -63,7 +98,8 @@ def encode(identity: Identity, frontier: int, position: int, holes: Sequence[int
     if len(nonce) != 8:
         raise ValueError(f"nonce: 8 bytes, not {len(nonce)}")
     kind, payload = _payload(frontier, position, holes)
-    body = _HEAD.pack(*identity.digests, frontier, nonce, kind) + payload
+    head = _HEAD.pack(*identity.digests, frontier, nonce, kind)
+    body = head + _packed(marks or Marks(frontier), frontier) + payload
     body += crc32(body).to_bytes(_CHECKSUM)
     return _MAGIC + _VERSION + b2a_base64(body, newline=False).decode("ascii")
 
@@ -81,14 +117,16 @@ def decode(text: str | None, identity: Identity, committed: int) -> Restored:
         return frontier_only("there is no metadata")
     if not text.startswith(_MAGIC) or len(text) > LIMIT:
         return frontier_only("the metadata was not written by Streamer")
-    if text[len(_MAGIC) : len(_MAGIC) + 1] != _VERSION:
-        return frontier_only(f"the metadata is not of version {_VERSION}")
+    version = text[len(_MAGIC) : len(_MAGIC) + 1]
+    if version not in ("1", _VERSION):
+        return frontier_only(f"the metadata is not of version {_VERSION} or the one before")
     try:
         body = a2b_base64(text[len(_MAGIC) + 1 :], strict_mode=True)
     except ValueError:
         body = b""
     body, checksum = body[:-_CHECKSUM], body[-_CHECKSUM:]
-    if len(body) < _HEAD.size or crc32(body) != int.from_bytes(checksum):
+    size = _HEAD.size if version == "1" else _HEAD.size + _MARKS.size
+    if len(body) < size or crc32(body) != int.from_bytes(checksum):
         return frontier_only("the metadata is cut short or altered")
     cluster, topic, frontier, nonce, kind = _HEAD.unpack_from(body)
     if (cluster, topic) != identity.digests:
@@ -98,10 +136,39 @@ def decode(text: str | None, identity: Identity, committed: int) -> Restored:
     if frontier != committed:
         return frontier_only(f"the metadata belongs to offset {frontier}, but {committed} is committed")
     try:
-        finished = tuple(_finished(kind, body[_HEAD.size :], frontier))
+        finished = tuple(_finished(kind, body[size:], frontier))
     except ValueError as error:
         return frontier_only(f"the metadata is impossible: {error}")
-    return Restored(frontier, finished, nonce)
+    marks = None if version == "1" else _unpacked(body, frontier)
+    return Restored(frontier, finished, nonce, marks=marks)
+
+
+def _packed(marks: Marks, frontier: int) -> bytes:
+    trial = marks.trial
+    flags = _LEFT * marks.left
+    if marks.low_water is not None:
+        flags |= _LOW_WATER
+    if trial is not None:
+        flags |= _ON_TRIAL | _ALONE * trial.alone
+    return _MARKS.pack(
+        min(max(0, marks.reach - frontier), _FARTHEST),
+        flags,
+        min(max(0, trial.offset - frontier), _FARTHEST) if trial is not None else 0,
+        min(trial.crashes, 255) if trial is not None else 0,
+        min(marks.level, 255),
+        marks.low_water or 0,
+    )
+
+
+def _unpacked(body: bytes, frontier: int) -> Marks:
+    reach, flags, at, crashes, level, low_water = _MARKS.unpack_from(body, _HEAD.size)
+    return Marks(
+        reach=frontier + reach,
+        left=bool(flags & _LEFT),
+        trial=Trial(frontier + at, crashes, bool(flags & _ALONE)) if flags & _ON_TRIAL else None,
+        level=level,
+        low_water=low_water if flags & _LOW_WATER else None,
+    )
 
 
 def _payload(frontier: int, position: int, holes: Sequence[int]) -> tuple[int, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
@@ -12,6 +12,7 @@ from streamer.errors import StreamerError
 from streamer.kafka import adapter
 from streamer.kafka.metadata import Identity, Restored, decode
 from streamer.kafka.partition import Partition
+from streamer.kafka.quarantine import after_crash
 
 
 class LossFound(StreamerError):
@@ -19,13 +20,17 @@ class LossFound(StreamerError):
 
 
 class Start(Struct, frozen=True):
-    """Where to begin. ``committed`` is whether the offset is the group's own, ``lost`` counts what is gone."""
+    """Where to begin. ``lost`` counts what is gone.
+
+    What is unfinished below ``restarted_below`` may have been begun before; by an owner that ``crashed`` or not.
+    """
 
     frontier: int
     finished: Iterable[tuple[int, int]] = ()
-    committed: bool = False
     warning: str | None = None
     lost: int = 0
+    restarted_below: int = 0
+    crashed: bool = False
 
 
 def starting_point(restored: Restored | None, beginning: int, end: int) -> Start:
@@ -47,47 +52,99 @@ def starting_point(restored: Restored | None, beginning: int, end: int) -> Start
         warning = (
             f"{restored.reason}; going on from {restored.frontier}, what had finished above it runs again"
         )
-    return Start(restored.frontier, restored.finished, committed=True, warning=warning)
+    marks = restored.marks
+    if marks is None or marks.reach <= restored.frontier:
+        return Start(restored.frontier, restored.finished, warning)
+    # what was promised beyond the log's end was not there to be begun
+    below = min(marks.reach, end)
+    return Start(
+        restored.frontier,
+        restored.finished,
+        restarted_below=below,
+        crashed=not marks.left and below > restored.frontier,
+    )
 
 
-async def open_partitions(
-    consumer: AIOKafkaConsumer,
-    partitions: Sequence[Partition],
-    *,
-    accept_loss: bool,
-    warn: Callable[[str], None],
-) -> dict[str, Identity]:
-    """Read what the group has committed, seek, and open; the topics' identities, for the commits to come.
+class Opener:
+    """Opens partitions: fences others off, reads what the group has committed, seeks, and lets them begin."""
 
-    A partition that was closed meanwhile stays closed.
-    """
-    tps = {TopicPartition(partition.topic, partition.number): partition for partition in partitions}
-    topics = sorted({tp.topic for tp in tps})
-    cluster_id, topic_ids = await adapter.identities(adapter.client_of(consumer), topics)
-    identities = {topic: Identity(cluster_id, topic_ids.get(topic, "")) for topic in topics}
-    found = await adapter.committed(consumer, list(tps))
-    beginnings = await consumer.beginning_offsets(list(tps))
-    ends = await consumer.end_offsets(list(tps))
-    for tp, partition in tps.items():
-        restored = None
-        if tp in found:
-            offset, metadata = found[tp]
-            restored = decode(metadata, identities[tp.topic], offset)
-        start = starting_point(restored, beginnings[tp], ends[tp])
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        *,
+        accept_loss: bool,
+        headroom: int,
+        warn: Callable[[str], None],
+        fence: Callable[[Sequence[Partition]], Awaitable[None]] | None = None,
+    ) -> None:
+        self.consumer = consumer
+        self.fence = fence
+        self.accept_loss = accept_loss
+        self.headroom = headroom
+        self.warn = warn
+        self.identities: dict[str, Identity] = {}
+
+    async def open(self, partitions: Sequence[Partition]) -> list[Partition]:
+        """Open them, or resume those that are suspended and were nobody else's meanwhile.
+
+        Returns suspended ones that somebody else had: they are gone for good. A partition that was closed
+        meanwhile stays closed.
+        """
+        consumer = self.consumer
+        tps = {TopicPartition(partition.topic, partition.number): partition for partition in partitions}
+        topics = sorted({tp.topic for tp in tps})
+        cluster_id, topic_ids = await adapter.identities(adapter.client_of(consumer), topics)
+        self.identities |= {topic: Identity(cluster_id, topic_ids.get(topic, "")) for topic in topics}
+        if self.fence is not None:  # before the committed offset is read: nobody else changes it after that
+            await self.fence(partitions)
+        found = await adapter.committed(consumer, list(tps))
+        beginnings = await consumer.beginning_offsets(list(tps))
+        ends = await consumer.end_offsets(list(tps))
+        foreign = []
+        for tp, partition in tps.items():
+            restored = None
+            if tp in found:
+                offset, metadata = found[tp]
+                restored = decode(metadata, self.identities[tp.topic], offset)
+            if partition.suspended:
+                if restored is None or restored.nonce != partition.nonce:
+                    foreign.append(partition)
+                else:
+                    adapter.seek(consumer, tp, partition.resume())
+                continue
+            self.begin(partition, restored, self.start(tp, restored, beginnings[tp], ends[tp]))
+        return foreign
+
+    def start(self, tp: TopicPartition, restored: Restored | None, beginning: int, end: int) -> Start:
+        """Where it begins; what is to be said of that is said."""
+        start = starting_point(restored, beginning, end)
         where = f"{tp.topic}-{tp.partition}"
         if start.lost:
             sentence = (
                 f"{where}: {start.lost} offsets between the committed one and the log's beginning, {start.frontier}, "
                 "were deleted before they were answered (the topic's retention is too short)"
             )
-            if not accept_loss:
+            if not self.accept_loss:
                 raise LossFound(
                     f"{sentence}. To go on without them set STREAMER_ACCEPT_LOSS=true, or move the group's offset."
                 )
-            warn(sentence)
+            self.warn(sentence)
         if start.warning is not None:
-            warn(f"{where}: {start.warning}")
-        if not adapter.seek(consumer, tp, start.frontier):
-            continue  # it was taken away again meanwhile
-        partition.open(start.frontier, start.finished, nonce=os.urandom(8), committed=start.committed)
-    return identities
+            self.warn(f"{where}: {start.warning}")
+        return start
+
+    def begin(self, partition: Partition, restored: Restored | None, start: Start) -> None:
+        tp = TopicPartition(partition.topic, partition.number)
+        if not adapter.seek(self.consumer, tp, start.frontier):
+            return  # it was taken away again meanwhile
+        opened = partition.open(
+            start.frontier,
+            start.finished,
+            nonce=os.urandom(8),
+            restarted_below=start.restarted_below,
+            headroom=self.headroom,
+        )
+        if opened and start.crashed and restored is not None and restored.marks is not None:
+            partition.crashed = True
+            partition.suspects = partition.unfinished_below(start.restarted_below)
+            partition.level, partition.trial = after_crash(restored.marks)

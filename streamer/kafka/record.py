@@ -21,7 +21,7 @@ class State(IntEnum):
     ANSWERED = 3  # there is a result that is not sent yet
     PUBLISHING = 4  # the result is sent and not acknowledged yet
     ACKNOWLEDGED = 5  # the result is durable: the offset is finished
-    LOST = 6  # this owner will not finish it; whoever reads the partition next will
+    LOST = 6  # it will not be finished as this record; whoever reads it again will
     PARKED = 7  # waits long, without a slot; its key stays locked
 
 
@@ -71,7 +71,7 @@ class ConsumerRecordLike(Protocol):
 class Record:
     """One input record; its state is changed by its partition and by nobody else."""
 
-    __slots__ = ("key", "message", "offset", "partition", "state")
+    __slots__ = ("key", "message", "offset", "partition", "poison", "restarted", "state", "work")
 
     def __init__(self, partition: "Partition", message: Any) -> None:
         self.partition = partition
@@ -79,6 +79,12 @@ class Record:
         self.offset: int = message.offset
         self.key: bytes | None = message.key
         self.state = RECEIVED
+        self.restarted = False
+        """Another owner, or this one before a crash, may have begun it."""
+        self.poison = False
+        """It took its worker down too often to be tried again."""
+        self.work: Any = None
+        """What runs it, for whoever has to end that."""
 
     def __repr__(self) -> str:
         return f"<Record {self.partition.topic}-{self.partition.number}@{self.offset} {self.state.name}>"

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
-from aiokafka.partitioner import murmur2
 from reactivex import abc
 
+from streamer.kafka.complaint import SLOW, Complaint
 from streamer.kafka.outlet import Outgoing, Outlet
+from streamer.kafka.placement import Placement
 from streamer.kafka.producing import Producing
 from streamer.kafka.record import LOST, Record
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
-RETRY_FIRST, RETRY_LAST = 0.2, 5.0
-SLOW = 10.0
 
 
 class Sink(abc.ObserverBase[Any]):
@@ -45,16 +43,14 @@ class Sink(abc.ObserverBase[Any]):
         self.write = write
         self.acknowledged = acknowledged
         self.dropped = dropped
-        self.input_partitions = input_partitions
         self.warn = warn
         self.loop = asyncio.get_running_loop()
         self.arrived: list[Any] = []
         self.outlets: dict[tuple[str, int], Outlet] = {}
-        self.counts: dict[str, int] = {}
+        self.placement = Placement(input_partitions, self.producing.partitions_of)
         self.wake = asyncio.Event()
         self.ended = self.closing = False
-        self.stuck = False
-        self.retry_wait = RETRY_FIRST
+        self.complaint = Complaint(warn, self.waiting)
         self.finished: asyncio.Future[None] = self.loop.create_future()
         self.flusher: asyncio.Task[None] | None = None
 
@@ -89,7 +85,7 @@ class Sink(abc.ObserverBase[Any]):
             if self.producing.troubled and not await self.renewed():
                 continue
             arrived, self.arrived = self.arrived, []
-            self.counts.clear()  # topics may grow; asked once a round
+            self.placement.forget()
             for item in arrived:
                 self.place(*self.write(item, None))
             for outlet in list(self.outlets.values()):
@@ -110,29 +106,15 @@ class Sink(abc.ObserverBase[Any]):
             return False
         if await self.producing.renew():
             return True
-        self.loop.call_later(self.retry_wait, self.wake.set)
+        self.loop.call_later(self.complaint.wait, self.wake.set)
         return False
 
     def place(self, topic: str, outgoing: Outgoing) -> None:
-        """Put it to its output partition: that of its input where both topics have as many, else by its key.
-
-        With as many, records of one key stay in order and beside their tasks whatever partitioner their producer
-        used, and no key needs to be hashed.
-        """
-        count = self.counts.get(topic)
-        if count is None:
-            count = self.counts[topic] = self.producing.partitions_of(topic)
-        number = outgoing.record.partition.number
-        if count == self.input_partitions:
-            place = number
-        elif outgoing.key is not None:
-            place = (murmur2(outgoing.key) & 0x7FFFFFFF) % count
-        else:
-            place = number % count
-        key = (topic, place)
+        """Put it to its output partition."""
+        key = (topic, self.placement.place(topic, outgoing))
         outlet = self.outlets.get(key)
         if outlet is None:
-            outlet = self.outlets[key] = Outlet(topic, place)
+            outlet = self.outlets[key] = Outlet(*key)
         outlet.waiting.append(outgoing)
 
     async def send(self, outlet: Outlet) -> None:
@@ -140,9 +122,13 @@ class Sink(abc.ObserverBase[Any]):
         producer = self.producing.producer
         batch = producer.create_batch()
         waiting, sent = outlet.waiting, outlet.sent
+        kept: list[Outgoing] = []
         while waiting:
             outgoing = waiting[0]
             record, key, value, headers, *_ = outgoing
+            if record.partition.suspended:  # it may come back
+                kept.append(waiting.popleft())
+                continue
             if not record.partition.is_open:
                 waiting.popleft()
                 if record.state is not LOST:
@@ -157,6 +143,7 @@ class Sink(abc.ObserverBase[Any]):
             if outlet.one_by_one:
                 outlet.one_by_one -= 1
                 break
+        waiting.extendleft(reversed(kept))
         if not sent:
             return
         try:
@@ -183,26 +170,17 @@ class Sink(abc.ObserverBase[Any]):
             return
         records = [outgoing.record for outgoing in outlet.sent]
         outlet.sent = []
-        if self.stuck:
-            self.stuck = False
-            self.retry_wait = RETRY_FIRST
-            self.warn(f"Writing to {outlet.topic}-{outlet.number} works again.")
+        self.complaint.withdraw(f"{outlet.topic}-{outlet.number}")
         self.acknowledged(records)
         self.wake.set()
 
     def slow(self, outlet: Outlet) -> None:
         """Say that the broker takes nothing: the client itself tries for ever, and in silence."""
-        self.complain(outlet, f"no acknowledgement for {SLOW:g} s")
+        self.complaint.raise_(f"{outlet.topic}-{outlet.number}", f"no acknowledgement for {SLOW:g} s")
 
-    def complain(self, outlet: Outlet, why: str) -> None:
-        """Once, until it works again."""
-        if not self.stuck:
-            self.stuck = True
-            waiting = sum(len(o.waiting) + len(o.sent) for o in self.outlets.values()) + len(self.arrived)
-            self.warn(
-                f"Can't write to {outlet.topic}-{outlet.number}: {why}. "
-                f"{waiting} results wait, nothing is lost; trying again."
-            )
+    def waiting(self) -> int:
+        """How many results are not acknowledged yet."""
+        return sum(len(o.waiting) + len(o.sent) for o in self.outlets.values()) + len(self.arrived)
 
     def refused(self, outlet: Outlet, error: BaseException) -> None:
         """Send again: at once and smaller what was too large, else after a while."""
@@ -215,19 +193,13 @@ class Sink(abc.ObserverBase[Any]):
                 outlet.one_by_one = len(back)
             else:
                 large = outlet.waiting.popleft()
-                what = "The dead letter" if large.result is None else "The result"
-                sentence = (
-                    f"{what} has {len(large.value or b'')} bytes, which topic {outlet.topic!r} refused "
-                    f"({type(error).__name__}); its limit is max.message.bytes."
-                )
+                sentence = too_large(large, outlet.topic, error)
                 self.warn(f"{sentence} {outlet.topic} gets what is left without them.")
-                _, smaller = self.write(large, sentence)
-                outlet.waiting.appendleft(smaller)
+                outlet.waiting.appendleft(self.write(large, sentence)[1])
             self.wake.set()
             return
-        self.complain(outlet, f"{type(error).__name__}: {error}")
-        self.loop.call_later(self.retry_wait * random.uniform(0.8, 1.2), self.wake.set)
-        self.retry_wait = min(RETRY_LAST, 2 * self.retry_wait)
+        self.complaint.raise_(f"{outlet.topic}-{outlet.number}", f"{type(error).__name__}: {error}")
+        self.loop.call_later(self.complaint.pause(), self.wake.set)
 
     def flusher_ended(self, task: asyncio.Task[None]) -> None:
         """A flusher that fails is a bug, and must not be a silence."""
@@ -240,3 +212,12 @@ class Sink(abc.ObserverBase[Any]):
         if self.flusher is not None:
             self.flusher.cancel()
         await self.producing.close(seconds)
+
+
+def too_large(outgoing: Outgoing, topic: str, error: BaseException) -> str:
+    """Why it can't be written as it is."""
+    what = "The dead letter" if outgoing.result is None else "The result"
+    return (
+        f"{what} has {len(outgoing.value or b'')} bytes, which topic {topic!r} refused "
+        f"({type(error).__name__}); its limit is max.message.bytes."
+    )

@@ -5,34 +5,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeError
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import ConsumerStoppedError, OffsetOutOfRangeError
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from streamer.errors import StreamerError
 from streamer.kafka import adapter
-from streamer.kafka.committer import Committer
+from streamer.kafka.assignment import Assignment, end_work
+from streamer.kafka.committer import Committer, Committing
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.ledger import SLACK
-from streamer.kafka.opening import LossFound, open_partitions
+from streamer.kafka.opening import LossFound, Opener
 from streamer.kafka.partition import Partition
-from streamer.kafka.record import LOST, Record
+from streamer.kafka.quarantine import Quarantine
+from streamer.kafka.record import ADMITTED, LOST, Record
+from streamer.kafka.transactions import Transactions
+from streamer.kafka.trials import Trials
 
 POLL = SLACK
 """Records a poll takes at most: what the windows leave room for, beyond which metadata might not fit."""
 IDLE = 0.5
 
 
-class Source(ConsumerRebalanceListener):  # type: ignore[misc]
+class Source:
     """Reads a topic and pushes only what there is room for.
 
     ``outstanding`` bounds the records between the poll and the acknowledged result, and with that every queue
     behind this one. ``lanes`` keep key order. ``revoke_timeout`` is how many seconds a rebalance waits for what
-    runs. ``on_completed`` is the drain, ``on_error`` is fatal.
+    runs. With ``transactions`` it is they that commit. ``on_completed`` is the drain, ``on_error`` is fatal.
 
-    Invariants: nothing is delivered from a partition that is not open; ``waiting`` counts the records pushed and
-    not begun, ``working`` those begun and not done.
+    Invariants: nothing is delivered from a partition that is not open; ``waiting`` counts the records that were
+    delivered, hold their key and have not begun; ``working`` those begun and not done, but for the parked.
     """
 
     def __init__(
@@ -41,29 +45,63 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
         topic: str,
         *,
         outstanding: int,
+        concurrency: int = 100,
         lanes: Lanes | None = None,
         revoke_timeout: float = 30.0,
         accept_loss: bool = False,
+        quarantine: Quarantine | None = None,
+        transactions: Transactions | None = None,
         warn: Callable[[str], None] = print,
     ) -> None:
         self.consumer = consumer
         self.topic = topic
         self.outstanding = outstanding
         self.lanes = lanes
-        self.revoke_timeout = revoke_timeout
-        self.accept_loss = accept_loss
         self.warn = warn
         self.loop = asyncio.get_running_loop()
-        self.partitions: dict[TopicPartition, Partition] = {}
-        self.committer = Committer(consumer, warn)
-        self.observer: abc.ObserverBase[Record] | None = None
-        self.waiting = self.working = self.late = 0
-        self.stopping = False
-        self.assigned = asyncio.Event()
         self.room = asyncio.Event()
-        self.opening: asyncio.Task[None] | None = None
+        quarantine = quarantine or Quarantine()
+        opener = Opener(
+            consumer,
+            accept_loss=accept_loss,
+            headroom=concurrency,
+            warn=warn,
+            fence=transactions.fence if transactions is not None else None,
+        )
+        self.committer: Committing = transactions or Committer(consumer, self.opened, opener.identities, warn)
+        self.assignment = Assignment(
+            opener,
+            self.committer,
+            revoke_timeout=revoke_timeout,
+            changed=self.room,
+            opened=self.reopened,
+            fail=self.fail,
+            warn=warn,
+        )
+        self.quarantine = quarantine
+        self.trials = Trials(quarantine, self.committer, self.opened, self.send)
+        if transactions is not None:
+            transactions.attach(self.opened, opener.identities, consumer, self.assignment.reopen)
+            transactions.acknowledged, transactions.dropped = self.acknowledged, self.done
+        self.observer: abc.ObserverBase[Record] | None = None
+        self.waiting = self.working = self.parked = self.late = 0
+        self.flush: Callable[[], object] = lambda: None
+        """Told when results that were kept back may go out, or are to be dropped."""
+        self.stopping = False
         self.running: asyncio.Task[None] | None = None
         self.records: Observable[Record] = Observable(self.subscribe)
+
+    @property
+    def partitions(self) -> dict[TopicPartition, Partition]:
+        return self.assignment.partitions
+
+    def reopened(self) -> None:
+        """Partitions came, or went for good."""
+        self.quarantine.review()
+        self.flush()
+
+    def opened(self) -> Iterable[Partition]:
+        return self.assignment.partitions.values()
 
     def subscribe(
         self, observer: abc.ObserverBase[Record], scheduler: abc.SchedulerBase | None = None
@@ -81,7 +119,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self) -> None:
         """Poll until stopped; what goes wrong for good is the stream's error."""
         assert self.observer is not None
-        self.consumer.subscribe([self.topic], listener=self)
+        self.consumer.subscribe([self.topic], listener=self.assignment)
         try:
             while not self.stopping:
                 await self.turn()
@@ -109,7 +147,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
         if self.stopping:
             return
         self.deliver(polled)
-        self.committer.tick(self.partitions.values())
+        self.committer.tick()
 
     async def change(self, seconds: float) -> None:
         """Wait until there is room, or something else has changed; at most so long."""
@@ -135,23 +173,54 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
             adapter.rotate(self.consumer, polled)
 
     def push(self, record: Record) -> None:
-        assert self.observer is not None
+        """It may run as far as its key goes."""
         self.waiting += 1
+        if not self.trials.take(record):
+            self.send(record)
+
+    def send(self, record: Record) -> None:
+        assert self.observer is not None
         self.observer.on_next(record)
 
     # --- what becomes of records
+
+    async def reached(self, record: Record) -> None:
+        """Wait until a commit says that this one may have begun; or it was let go."""
+        partition = record.partition
+        partition.about_to_begin(record)
+        while record.state is ADMITTED and record.offset >= partition.reach:
+            self.committer.hurry()
+            await self.committer.turn()
 
     def begin(self, record: Record) -> bool:
         """A run slot is free for it; False when it was let go meanwhile."""
         self.waiting -= 1
         if record.partition.begin(record):
+            record.work = asyncio.current_task()
             self.working += 1
             return True
         self.leave(record)
         return False
 
+    def park(self, record: Record) -> None:
+        """All that it does is wait for long: it does not count until it goes on."""
+        if record.partition.park(record):
+            self.working -= 1
+            self.parked += 1
+            self.room.set()
+
+    def unpark(self, record: Record) -> None:
+        if record.partition.unpark(record):
+            self.parked -= 1
+            self.working += 1
+
     def answered(self, record: Record) -> bool:
         """It has its result; False when its partition is gone, and the result with it."""
+        record.work = None
+        if record.state is LOST:  # it was parked, and let go
+            self.parked -= 1
+            self.leave(record)
+            return False
         if record.partition.answer(record):
             return True
         self.late += 1
@@ -183,61 +252,6 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
             if following is not None:
                 self.push(following)
 
-    # --- rebalances
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Open them, in a task of their own: until then they are closed, and what they deliver is discarded."""
-        self.partitions = {tp: Partition(tp.topic, tp.partition) for tp in sorted(assigned)}
-        self.opening = self.loop.create_task(self.open(list(self.partitions.values())))
-
-    async def open(self, partitions: list[Partition]) -> None:
-        """Open, and try again while the cluster is not well."""
-        wait = 0.1
-        while not self.stopping:
-            try:
-                still = [partition for partition in partitions if not partition.is_open]
-                self.committer.identities |= await open_partitions(
-                    self.consumer, still, accept_loss=self.accept_loss, warn=self.warn
-                )
-                break
-            except LossFound as error:
-                self.fail(error)
-                return
-            except (KafkaError, OSError, TimeoutError) as error:
-                self.warn(f"Partitions can't be opened yet: {type(error).__name__}: {error}")
-                await asyncio.sleep(wait)
-                wait = min(5.0, 2 * wait)
-        self.assigned.set()
-        self.room.set()
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Let go what has not begun, await what runs, commit, and close: all within the revoke's time."""
-        del revoked  # rebalances are eager: all of them are
-        end = self.loop.time() + self.revoke_timeout
-        if self.opening is not None:
-            self.opening.cancel()
-        leaving = list(self.partitions.values())
-        self.let_go()
-        while any(partition.is_open and self.under_way(partition) for partition in leaving):
-            left = end - self.loop.time()
-            if left <= 0:
-                self.warn("The rebalance could not wait for all that runs; those results will be dropped.")
-                break
-            await self.change(min(left, 0.1))
-        await self.committer.commit_now(leaving, max(1.0, end - self.loop.time()))
-        for partition in leaving:
-            partition.close()
-        self.partitions = {}
-
-    def let_go(self) -> None:
-        """Let go what has not begun; what waits behind its key as well."""
-        for partition in self.partitions.values():
-            partition.let_go()
-
-    def under_way(self, partition: Partition) -> bool:
-        """Whether results of it are still to come."""
-        return any(record.state is not LOST for record in partition.ledger.unfinished.values())
-
     # --- the end
 
     def fail(self, error: Exception) -> None:
@@ -250,14 +264,21 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
         if self.stopping:
             return
         self.stopping = True
-        self.let_go()
+        for partition in self.opened():
+            partition.let_go()
+            for record in partition.records:
+                if record.state is LOST:
+                    end_work(record)
+        self.committer.turn_over()
         if self.observer is not None:
             self.observer.on_completed()
 
     async def close(self, seconds: float) -> None:
         """Commit what is finished and leave the group, bounded in time."""
         end = self.loop.time() + seconds
-        if not await self.committer.commit_now(self.partitions.values(), seconds):
+        self.trials.close()
+        if not await self.committer.commit_now(list(self.opened()), seconds, leaving=True):
             self.warn("The last commit was not acknowledged in time; what it held will be run again.")
+        self.assignment.close()
         stopping = self.loop.create_task(self.consumer.stop())
         await asyncio.wait((stopping,), timeout=max(1.0, end - self.loop.time()))

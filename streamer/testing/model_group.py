@@ -43,8 +43,9 @@ class Group:
             broker.damage(number)
         held = broker.committed[number]
         if held is None:
-            opening.partition.open(opening.log.start, nonce=opening.nonce, committed=False)
-            opening.open(opening.log.start, frozenset(), committed=False)
+            opening.partition.open(opening.log.start, nonce=opening.nonce)
+            opening.open(opening.log.start, frozenset())
+            self._pin(opening)
             return
         whole = held.identity == broker.identity and not held.damaged
         restored = self.factory.decode(held.text, broker.identity, held.offset)
@@ -53,7 +54,13 @@ class Group:
         self.report.restored += len(restored.finished)
         self.report.degraded += not whole
         opening.partition.open(restored.frontier, restored.finished, nonce=opening.nonce)
-        opening.open(held.offset, held.finished if whole else frozenset(), committed=True)
+        opening.open(held.offset, held.finished if whole else frozenset())
+        self._pin(opening)
+
+    def _pin(self, opening: Opening) -> None:
+        """Nothing begins before the first commit of an opening."""
+        _, worker, commits = self.opening(opening.partition.number)
+        commits.inline(opening, worker)
 
     def knock(self, opening: Opening) -> None:
         """Deliver to a partition that is not open."""

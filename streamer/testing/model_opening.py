@@ -29,10 +29,9 @@ class Opening:
         self.acknowledged: tuple[int, int] | None = None
         self.delivered = self.running = self.late = self.lost = 0
 
-    def open(self, frontier: int, restored: frozenset[int], *, committed: bool) -> None:
+    def open(self, frontier: int, restored: frozenset[int]) -> None:
         self.opened = True
         self.restored = restored
-        self.acknowledged = (frontier, 0) if committed else None
         self.index = self.log.index(frontier)
         self._advance(frontier)
 

@@ -72,12 +72,7 @@ TABLE: list[tuple[str, Environment, str]] = [
     ("run two.py --concurrency x", {}, "Invalid value for '--concurrency'"),
     ("run two.py", {"STREAMER_CONCURRENCY": "x"}, "STREAMER_CONCURRENCY: Expected `int`, not 'x'."),
     ("run two.py --drain-timeout -1", {}, "--drain-timeout: Expected `float` >= 0.0, not -1.0."),
-    (
-        "run two.py --delivery exactly-once",
-        {},
-        "exactly-once is not there yet in this version; use at-least-once.",
-    ),
-    ("run two.py --delivery twice", {}, "--delivery: Expected at-least-once, not 'twice'."),
+    ("run two.py --delivery twice", {}, "--delivery: Expected at-least-once or exactly-once, not 'twice'."),
     ("run two.py --ordering some", {}, "--ordering: Expected none or key, not 'some'."),
     ("run two.py --processes 0", {}, "Invalid value for '--processes'"),
     ("run two.py:a --input a/b", {}, "input 'a/b' is no topic name; letters, digits"),

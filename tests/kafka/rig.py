@@ -37,6 +37,7 @@ class Rig:
     bootstrap: str
     name: str
     partitions: int = 4
+    delivery: str = "at-least-once"
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -65,7 +66,11 @@ class Rig:
     @asynccontextmanager
     async def worker(self, topology: Topology | None = None, *, ready: bool = True, **settings: Any):
         topology = topology or self.topology()
-        resolved = resolve({"bootstrap_servers": self.bootstrap, **settings}, topology.settings, {})
+        resolved = resolve(
+            {"bootstrap_servers": self.bootstrap, "delivery": self.delivery, **settings},
+            topology.settings,
+            {},
+        )
         worker = Worker(topology, resolved.settings, self.connection, warn=self.warn)
         await worker.start()
         try:
@@ -76,6 +81,16 @@ class Rig:
             await worker.stop()
             with suppress(Exception):
                 worker.sink.finished.exception()
+
+    async def all_assigned(self, *workers: Worker, seconds: float = 30) -> None:
+        """Wait until these workers, and no others, have all partitions open between them."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            held = [tp for w in workers for tp, partition in w.source.partitions.items() if partition.is_open]
+            if len(held) == len(set(held)) == self.partitions and all(w.source.partitions for w in workers):
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{held} of {self.partitions} partitions are open after {seconds} s")
 
     async def produce(
         self,

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streamer.kafka.ledger import SLACK, SPARSE_UNFINISHED, SPARSE_WINDOW, WINDOW, Ledger
+from streamer.kafka.record import ADMITTED, LOST
 
 
 def records(*offsets: int) -> list[SimpleNamespace]:
-    return [SimpleNamespace(offset=offset) for offset in offsets]
+    return [SimpleNamespace(offset=offset, state=ADMITTED) for offset in offsets]
 
 
 def test_a_new_ledger_has_its_frontier_at_its_position() -> None:
@@ -103,6 +104,29 @@ def test_what_was_delivered_is_not_fresh() -> None:
     ledger = Ledger(0)
     ledger.deliver(records(0, 1), 2)
     assert [r.offset for r in ledger.fresh(records(0, 1, 2))] == [2]
+
+
+def test_what_was_lost_is_fresh_again_and_takes_the_place_that_it_had() -> None:
+    ledger = Ledger(0)
+    first, second, third = records(0, 1, 2)
+    ledger.deliver([first, second, third], 3)
+    ledger.finish(0)
+    second.state = LOST
+    assert ledger.begins_again_at == 1
+    again = ledger.fresh(records(0, 1, 2, 3))
+    assert [r.offset for r in again] == [1, 3]
+    ledger.deliver(again, 4)
+    assert (list(ledger.unfinished), ledger.finished, ledger.begins_again_at) == ([1, 2, 3], 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("finishing", "frontier", "holes"),
+    [({0}, 1, [2, 4, 5]), ({1}, 0, [2, 4, 5]), ({0, 1, 2}, 4, [5]), (set(), 0, [1, 2, 4, 5])],
+)
+def test_what_will_be_left_once_some_more_are_finished(finishing, frontier, holes) -> None:
+    ledger = Ledger(0, [(3, 4), (6, 8)])
+    ledger.deliver(records(0, 1, 2), 3)
+    assert ledger.without(finishing) == (frontier, holes)
 
 
 def test_what_was_restored_right_at_the_position_is_stepped_over() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamer.kafka import metadata
 from streamer.kafka.ledger import SLACK, SPARSE_UNFINISHED, SPARSE_WINDOW, WINDOW
-from streamer.kafka.metadata import BITS, LIMIT, Identity, Restored, decode, encode
+from streamer.kafka.metadata import BITS, LIMIT, Identity, Marks, Restored, Trial, decode, encode
 
 HERE = Identity("cluster", "topic")
 NONCE = b"12345678"
@@ -42,18 +42,27 @@ runs = st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), max_size=30
 
 
 @settings(max_examples=150, deadline=None)
-@given(frontiers, runs, st.integers(0, 50), st.binary(min_size=8, max_size=8))
+@given(frontiers, runs, st.integers(0, 50), st.binary(min_size=8, max_size=8), st.data())
 def test_what_is_written_is_read(
-    frontier: int, runs: list[tuple[int, int]], behind: int, nonce: bytes
+    frontier: int, runs: list[tuple[int, int]], behind: int, nonce: bytes, data: st.DataObject
 ) -> None:
     finished, at = [], frontier
     for gap, length in runs:
         finished.append((at + gap, at + gap + length))
         at += gap + length
     position = at + (behind + 1 if runs or behind else 0)
-    text = encode(HERE, frontier, position, holes_of(frontier, position, finished), nonce)
+    ahead = st.integers(0, 2**32 - 1)
+    trials = st.builds(Trial, ahead.map(lambda far: frontier + far), st.integers(0, 255), st.booleans())
+    marks = Marks(
+        reach=frontier + data.draw(ahead),
+        left=data.draw(st.booleans()),
+        trial=data.draw(st.none() | trials),
+        level=data.draw(st.integers(0, 255)),
+        low_water=data.draw(st.none() | frontiers),
+    )
+    text = encode(HERE, frontier, position, holes_of(frontier, position, finished), nonce, marks)
     assert len(text) <= LIMIT
-    assert decode(text, HERE, frontier) == Restored(frontier, tuple(finished), nonce)
+    assert decode(text, HERE, frontier) == Restored(frontier, tuple(finished), nonce, marks=marks)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9])
@@ -87,8 +96,8 @@ def test_as_many_unfinished_as_have_room_fit_in_any_window_with_the_poll_that_ca
 def test_the_shorter_of_the_two_forms_is_written() -> None:
     sparse = encode(HERE, 0, 1_000_000, [5, 500_000], NONCE)
     dense = encode(HERE, 0, 1_000, range(2, 1_000, 2), NONCE)
-    assert len(sparse) < 80
-    assert len(dense) < 4 + (metadata._HEAD.size + 125 + 4) * 4 / 3 + 4
+    assert len(sparse) < 104
+    assert len(dense) < 4 + (metadata._HEAD.size + metadata._MARKS.size + 125 + 4) * 4 / 3 + 4
 
 
 @settings(max_examples=30, deadline=None)
@@ -108,17 +117,24 @@ def test_what_does_not_fit_is_left_out_at_the_upper_end(width: int, share: float
 
 def test_nothing_finished_is_written_as_nothing() -> None:
     for position, holes in ((5, []), (6, []), (9, [6, 7, 8])):
-        assert decode(encode(HERE, 5, position, holes, NONCE), HERE, 5) == Restored(5, (), NONCE)
+        restored = decode(encode(HERE, 5, position, holes, NONCE), HERE, 5)
+        assert restored == Restored(5, (), NONCE, marks=Marks(5))
 
 
 def test_version_1_stays_readable() -> None:
     """What is in the brokers was written long ago: this text may never change its meaning."""
     bits = "str1L/L3VXzgB7W5AZaoRgP+ZgAAAAAAAABkMTIzNDU2NzgBd8gxCTD1"
     assert decode(bits, HERE, 100) == Restored(100, ((102, 105), (106, 111), (113, 114)), NONCE)
-    assert encode(HERE, 100, 114, [101, 105, 111, 112], NONCE) == bits
     runs = "str1L/L3VXzgB7W5AZaoRgP+ZgAAAAAAAABkMTIzNDU2NzgAAgMB1Q8CxxaRDQII"
     assert decode(runs, HERE, 100) == Restored(100, ((102, 105), (106, 2111), (2113, 5000)), NONCE)
-    assert encode(HERE, 100, 5000, [101, 105, 2111, 2112], NONCE) == runs
+
+
+def test_version_2_stays_readable() -> None:
+    text = "str2L/L3VXzgB7W5AZaoRgP+ZgAAAAAAAABkMTIzNDU2NzgAAAAAPA8AAAABAgMAAAAAAAAATQIDAdUPAscWBVNOMQ=="
+    marks = Marks(reach=160, left=True, trial=Trial(101, crashes=2, alone=True), level=3, low_water=77)
+    assert encode(HERE, 100, 5000, [101, 105, 2111, 2112], NONCE, marks) == text
+    finished = ((102, 105), (106, 2111), (2113, 5000))
+    assert decode(text, HERE, 100) == Restored(100, finished, NONCE, marks=marks)
 
 
 def test_a_nonce_has_eight_bytes() -> None:
@@ -137,7 +153,7 @@ def test_a_nonce_has_eight_bytes() -> None:
             "the metadata was written for another topic of this name",
         ),
         (HERE, 4, lambda text: text, "the metadata belongs to offset 5, but 4 is committed"),
-        (HERE, 5, lambda text: "str2" + text[4:], "the metadata is not of version 1"),
+        (HERE, 5, lambda text: "str3" + text[4:], "the metadata is not of version 2 or the one before"),
         (HERE, 5, lambda text: text[:-8], "the metadata is cut short or altered"),
         (HERE, 5, lambda text: text[:4], "the metadata is cut short or altered"),
         (HERE, 5, lambda text: text + " " * LIMIT, "the metadata was not written by Streamer"),

@@ -212,18 +212,19 @@ class CleanByAnyAcknowledgement(Partition):
     """The acknowledgement of an older commit clears what was finished since it was sampled."""
 
     def committed(self, commit):
-        self._clean = (self.ledger.frontier, self.ledger.finished)
-        return True
+        kept = super().committed(commit)
+        self._clean = (self.ledger.frontier, self.ledger.finished, *self._clean[2:])
+        return kept
 
 
 @mutant("partition")
 class CleanWhenSampled(Partition):
     """A commit counts as done when it is sent."""
 
-    def commit(self):
-        commit = super().commit()
+    def commit(self, **options):
+        commit = super().commit(**options)
         if commit is not None:
-            self._clean = (commit.frontier, commit.finished)
+            self.committed(commit)
         return commit
 
 
@@ -232,18 +233,17 @@ class AcknowledgedByAnotherOpening(Partition):
     """The acknowledgement of a commit from before a rebalance counts after it."""
 
     def committed(self, commit):
-        self._clean = (commit.frontier, commit.finished)
-        return True
+        return super().committed(commit._replace(nonce=self.nonce))
 
 
 @mutant("partition")
 class CleanByFrontier(Partition):
     """Only a new frontier is worth a commit: what finishes above it waits."""
 
-    def commit(self):
+    def commit(self, **options):
         if self._clean is not None and self.is_open and self.ledger.frontier == self._clean[0]:
             return None
-        return super().commit()
+        return super().commit(**options)
 
 
 SAMPLED: dict[bytes, Partition] = {}
@@ -261,7 +261,7 @@ class _LiveCommit(Commit):
 class FrontierSampledTwice(Partition):
     """Offset and metadata come from two moments."""
 
-    def commit(self):
+    def commit(self, **options):
         commit = super().commit()
         if commit is None:
             return None

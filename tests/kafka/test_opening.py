@@ -7,22 +7,22 @@ import pytest
 from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streamer.kafka.metadata import Identity, Restored, encode
+from streamer.kafka.metadata import Identity, Marks, Restored, encode
 from streamer.kafka.opening import starting_point
 from tests.kafka.rig import Rig
 
 
 @pytest.mark.parametrize(
-    ("restored", "beginning", "end", "frontier", "committed", "lost", "warned"),
+    ("restored", "beginning", "end", "frontier", "lost", "warned"),
     [
-        (None, 3, 10, 3, False, 0, False),
-        (Restored(5), 0, 10, 5, True, 0, False),
-        (Restored(5, reason="there is no metadata"), 0, 10, 5, True, 0, True),
-        (Restored(5, reason="another topic", topic_made_anew=True), 0, 10, 0, False, 0, True),
-        (Restored(50), 0, 10, 0, False, 0, True),
-        (Restored(5), 8, 10, 8, False, 3, False),
-        (Restored(5, ((6, 7), (9, 12))), 8, 20, 8, False, 2, False),
-        (Restored(10), 10, 10, 10, True, 0, False),
+        (None, 3, 10, 3, 0, False),
+        (Restored(5), 0, 10, 5, 0, False),
+        (Restored(5, reason="there is no metadata"), 0, 10, 5, 0, True),
+        (Restored(5, reason="another topic", topic_made_anew=True), 0, 10, 0, 0, True),
+        (Restored(50), 0, 10, 0, 0, True),
+        (Restored(5), 8, 10, 8, 3, False),
+        (Restored(5, ((6, 7), (9, 12))), 8, 20, 8, 2, False),
+        (Restored(10), 10, 10, 10, 0, False),
     ],
     ids=[
         "new group",
@@ -35,12 +35,10 @@ from tests.kafka.rig import Rig
         "at the end",
     ],
 )
-def test_a_partition_begins_where_nothing_is_lost(
-    restored, beginning, end, frontier, committed, lost, warned
-):
+def test_a_partition_begins_where_nothing_is_lost(restored, beginning, end, frontier, lost, warned):
     """The table of beginnings."""
     start = starting_point(restored, beginning, end)
-    assert (start.frontier, start.committed, start.lost) == (frontier, committed, lost)
+    assert (start.frontier, start.lost) == (frontier, lost)
     assert (start.warning is not None) is warned
 
 
@@ -80,7 +78,7 @@ async def crashing(rig: Rig, counting: Counting, **settings):
         yield worker
         source = worker.source
         source.stopping = True
-        source.committer.sample = lambda _: []  # the crash: nothing more is committed
+        source.committer.sample = lambda _, **__: []  # the crash: nothing more is committed
         worker.subscription.dispose()
         await source.consumer.stop()
         worker.sink.on_error(RuntimeError("crashed"))
@@ -121,6 +119,23 @@ async def until(condition, seconds: float = 20) -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("marks", "below", "crashed"),
+    [
+        (None, 0, False),
+        (Marks(5), 0, False),
+        (Marks(8), 8, True),
+        (Marks(8, left=True), 8, False),
+        (Marks(1000), 10, True),
+    ],
+    ids=["the version before", "nothing begun", "begun", "begun, and left in good order", "beyond the log"],
+)
+def test_what_may_have_been_begun_before_is_known(marks, below, crashed):
+    """A crash is a commit that promised more than was finished, by an owner that never left."""
+    start = starting_point(Restored(5, marks=marks), 0, 10)
+    assert (start.restarted_below, start.crashed) == (below, crashed)
+
+
 async def test_holes_survive_a_crash(rig):
     """What had finished above the frontier is not run again; what had not, is."""
     counting = await crashed_with_holes(rig)

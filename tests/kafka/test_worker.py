@@ -18,9 +18,9 @@ from tests.kafka.rig import Rig
 pytestmark = pytest.mark.broker
 
 
-@pytest.fixture
-def rig(broker, topic_name) -> Rig:
-    return Rig(broker.bootstrap_servers, topic_name)
+@pytest.fixture(params=["at-least-once", "exactly-once"])
+def rig(request, broker, topic_name) -> Rig:
+    return Rig(broker.bootstrap_servers, topic_name, delivery=request.param)
 
 
 def echo(number: int, **fields) -> dict:

@@ -1,0 +1,37 @@
+"""To which partition of its topic a result goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiokafka.partitioner import murmur2
+
+from streamer.kafka.outlet import Outgoing
+
+
+class Placement:
+    """That of its input where both topics have as many, else by its key.
+
+    With as many, records of one key stay in order and beside their tasks whatever partitioner their producer used,
+    and no key needs to be hashed.
+    """
+
+    def __init__(self, input_partitions: int, count_of: Callable[[str], int]) -> None:
+        self.input_partitions = input_partitions
+        self.count_of = count_of
+        self.counts: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """Topics may grow: ask again, once a round."""
+        self.counts.clear()
+
+    def place(self, topic: str, outgoing: Outgoing) -> int:
+        count = self.counts.get(topic)
+        if count is None:
+            count = self.counts[topic] = self.count_of(topic)
+        number = outgoing.record.partition.number
+        if count == self.input_partitions:
+            return number
+        if outgoing.key is not None:
+            return int(murmur2(outgoing.key) & 0x7FFFFFFF) % count
+        return number % count

@@ -1,0 +1,76 @@
+"""Suspects: what was under way when its worker crashed is tried by itself, before anything else runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from streamer.kafka.metadata import Marks, Trial
+
+CRASHES = 3
+"""So often a task may take its worker down, alone, before it is a dead letter."""
+STRICT = 4
+"""From this level on every trial lasts until the suspect has ended."""
+SPAN, SHORTEST, LONGEST, LONGER = 5.0, 0.02, 1.0, 10.0
+
+
+def after_crash(marks: Marks) -> tuple[int, Trial | None]:
+    """The level at which suspects are to be tried now, and who is accused; ``marks`` are the crashed owner's.
+
+    Only a crash while a suspect was alone counts against it. One while it had company accuses it all the same: it
+    is the first to be tried, and alone until it has ended. If that was unjust, the trials of the others are longer.
+    """
+    trial = marks.trial
+    if marks.level == 0:
+        return 1, None
+    if trial is not None and trial.alone:
+        return marks.level, Trial(trial.offset, trial.crashes + 1)
+    return min(STRICT, marks.level + 1), trial
+
+
+def trial_time(level: int, suspects: int) -> float | None:
+    """Seconds that each of so many is watched, before the next one joins it; None is until it has ended."""
+    if level >= STRICT:
+        return None
+    return min(LONGEST, max(SHORTEST, SPAN / max(1, suspects))) * LONGER ** (level - 1)
+
+
+class Member(Protocol):
+    """What a quarantine knows of one of the workers."""
+
+    @property
+    def suspicious(self) -> bool:
+        """It has suspects that were not tried yet, or does not know them all."""
+        ...
+
+    @property
+    def occupied(self) -> int:
+        """How many tasks run."""
+        ...
+
+
+class Quarantine:
+    """All workers of a process, for a crash takes all of them down: one trial at a time.
+
+    While it is ``active`` there are suspects somewhere, and nothing else begins.
+    """
+
+    def __init__(self) -> None:
+        self.members: list[Member] = []
+        self.turn = asyncio.Lock()
+        self.active = False
+
+    def join(self, member: Member) -> None:
+        self.members.append(member)
+
+    def leave(self, member: Member) -> None:
+        self.members.remove(member)
+        self.review()
+
+    def review(self) -> None:
+        """Whether there are suspects left, or new ones."""
+        self.active = any(member.suspicious for member in self.members)
+
+    @property
+    def occupied(self) -> int:
+        return sum(member.occupied for member in self.members)
