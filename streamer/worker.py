@@ -17,6 +17,7 @@ from streamer.errors import InvalidTask
 from streamer.events import Listener
 from streamer.kafka.connection import Connection
 from streamer.kafka.lanes import Lanes
+from streamer.kafka.notices import Notices
 from streamer.kafka.outlet import BATCH_BYTES
 from streamer.kafka.record import Record
 from streamer.kafka.sink import Sink
@@ -77,7 +78,8 @@ class Worker:
         settings = self.settings
         counts = await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
         dead_letters = f"{self.topology.name}.dead-letters"
-        writer = Writer(self.output, dead_letters, self.topology.name, self.client_id)
+        self.notices = Notices(dead_letters, self.warn)
+        writer = Writer(self.output, dead_letters, self.topology.name, self.client_id, self.notices)
         self.source = Source(
             self.consumer(),
             self.input,
@@ -164,6 +166,7 @@ class Worker:
         self.subscription.dispose()
         if not drained:
             self.warn("The drain timeout came first; what was still running will be run again.")
+        self.notices.close()
         await self.source.close(10.0)
         await self.sink.close(10.0)
         return drained

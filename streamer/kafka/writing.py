@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from streamer.decoding import JSON, MSGPACK
 from streamer.errors import Category, InvalidTask
-from streamer.kafka.dead_letters import dead_letter_headers
+from streamer.kafka.dead_letters import VALUE_BYTES, dead_letter_headers
+from streamer.kafka.notices import Notices
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.record import Record
 from streamer.results import Encoder, Failure, Result, Status, Unencodable
@@ -19,11 +20,14 @@ STATUS = {status: status.value.encode() for status in Status}
 class Writer:
     """Makes what goes out of what came in."""
 
-    def __init__(self, output: str, dead_letters: str, topology: str, client_id: str) -> None:
+    def __init__(
+        self, output: str, dead_letters: str, topology: str, client_id: str, notices: Notices | None = None
+    ) -> None:
         self.output = output
         self.dead_letters = dead_letters
         self.topology = topology
         self.client_id = client_id
+        self.notices = notices
         self.encoder = Encoder()
 
     def write(self, item: Any, refused: str | None) -> tuple[str, Outgoing]:
@@ -61,6 +65,8 @@ class Writer:
     def dead_letter(self, record: Record, problem: InvalidTask) -> tuple[str, Outgoing]:
         """The record as it came, with the reason in its headers."""
         message = record.message
+        if self.notices is not None:
+            self.notices.count(problem.reason)
         headers = dead_letter_headers(message, problem, self.topology, self.client_id)
         return self.dead_letters, Outgoing(record, message.key, message.value, headers, None)
 
@@ -70,7 +76,7 @@ class Writer:
             less = self.result(outgoing.record, bare(failed(outgoing.result, Category.INTERNAL, refused)))
             return self.output, less._replace(reduced=True)
         size = str(len(outgoing.value or b"")).encode()
-        headers = [*outgoing.headers, ("streamer-dead-letter-value-bytes", size)]
+        headers = [*outgoing.headers, (VALUE_BYTES, size)]
         return self.dead_letters, outgoing._replace(
             value=None, key=outgoing.key or b"", headers=headers, reduced=True
         )
