@@ -66,8 +66,8 @@ async def read(
     return interrupted[0] if interrupted else 0
 
 
-async def refuse_missing(connection: Connection, topic: str) -> None:
-    """Asking for a topic would make it."""
+async def refuse_missing(connection: Connection, topic: str) -> dict[str, int]:
+    """Asking for a topic would make it. The topics that are there, with how many partitions each has."""
     admin = await open_admin(connection)
     try:
         there = await partitions(admin)
@@ -81,6 +81,7 @@ async def refuse_missing(connection: Connection, topic: str) -> None:
             else "`streamer run` and `streamer topics` make what they need."
         )
         raise SettingsError(f"Topic {topic!r} does not exist at {connection.bootstrap_servers}. {hint}")
+    return there
 
 
 async def at_its_place(connection: Connection, topic: str, from_beginning: bool) -> AIOKafkaConsumer:
