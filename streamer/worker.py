@@ -15,6 +15,8 @@ from reactivex import operators as ops
 from streamer.decoding import Decoder
 from streamer.errors import InvalidTask
 from streamer.events import Listener
+from streamer.kafka.claiming import Claiming, is_claim
+from streamer.kafka.claims import LARGEST, open_store
 from streamer.kafka.connection import Connection
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.notices import Notices
@@ -32,6 +34,8 @@ from streamer.topology import Topology
 FOREVER_MS = 24 * 3_600_000
 """aiokafka's own poll watchdog counts a pause of ours as a hang."""
 DEADLINE = "streamer-deadline"
+ELSEWHERE = object()
+"""Stands for a task that is to be read from the claim check."""
 
 
 class Worker:
@@ -76,6 +80,9 @@ class Worker:
     async def start(self, *, create_missing: bool = True) -> None:
         """Connect, make the topics that are missing, and begin; returns before partitions are assigned."""
         settings = self.settings
+        store = open_store(settings.claim_check) if settings.claim_check is not None else None
+        elsewhere = Decoder(self.topology.task_type, LARGEST)
+        self.claiming = Claiming(store, settings.claim_check_bytes, elsewhere, self.warn)
         counts = await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
         dead_letters = f"{self.topology.name}.dead-letters"
         self.notices = Notices(dead_letters, self.warn)
@@ -116,6 +123,8 @@ class Worker:
         try:
             if message.headers:
                 check_deadline(message)
+                if is_claim(message):
+                    return record, ELSEWHERE, received
                 return record, self.decoder.decode(message.value, content_type(message)), received
             return record, self.decoder.decode(message.value), received
         except InvalidTask as problem:
@@ -129,6 +138,10 @@ class Worker:
         source = self.source
         if not source.begin(record):
             return None
+        if task is ELSEWHERE:
+            task = await self.claiming.task(record.message)
+            if type(task) is InvalidTask and task.task_id is None:
+                task.task_id = header(record.message, "streamer-task-id")
         outcome: Any
         if type(task) is InvalidTask:
             outcome = task
@@ -145,6 +158,7 @@ class Worker:
                 received=received,
                 deadline=deadline,
             )
+            outcome = await self.claiming.result(message, outcome)
         return (record, outcome) if source.answered(record) else None
 
     async def ready(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from streamer.decoding import JSON, MSGPACK
 from streamer.errors import Category, InvalidTask
+from streamer.kafka.claims import CLAIM
 from streamer.kafka.dead_letters import VALUE_BYTES, dead_letter_headers
 from streamer.kafka.notices import Notices
 from streamer.kafka.outlet import Outgoing
@@ -57,6 +59,8 @@ class Writer:
             ("streamer-status", STATUS[result.status]),
             ("content-type", b"application/msgpack" if msgpack else b"application/json"),
         ]
+        if result.claim_check is not UNSET:
+            headers.append((CLAIM, result.claim_check.location.encode()))
         for name, found in record.message.headers:
             if name == "traceparent":
                 headers.append((name, found))
@@ -93,7 +97,7 @@ def content_type(message: Any) -> str:
 def failed(result: Result, category: Category, why: str) -> Result:
     """The same result, failed and without what could not be written."""
     error = Failure(category=category, type="Unwritable", message=why)
-    return replace(result, status=Status.FAILED, value=None, error=error)
+    return replace(result, status=Status.FAILED, value=None, error=error, claim_check=UNSET)
 
 
 def bare(result: Result) -> Result:
