@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, RecordListTooLargeError
 from aiokafka.structs import OffsetAndMetadata
 
-from streamer.errors import SettingsError, StreamerError
+from streamer.errors import StreamerError
 from streamer.kafka import adapter
-from streamer.kafka.backlog import extent, reader, record_at, records
+from streamer.kafka.backlog import extent, reader, records
 from streamer.kafka.connection import Connection
-from streamer.kafka.dead_letters import Headers, original, own
+from streamer.kafka.copying import Copy, Copying, send
 from streamer.kafka.letters import DeadLetter, Wanted, dead_letter
 from streamer.kafka.producing import stop
 from streamer.kafka.redriven import Redriven, restored
 from streamer.kafka.topics import DEAD_LETTER_BYTES, Unreachable, explained
 
-FROM = "streamer-redriven-from"
 MOST_RECORDS, MOST_BYTES = 500, 4_000_000
 PATIENCE = 60.0
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-
-
-class Copy(NamedTuple):
-    """What a dead letter is put back as."""
-
-    letter: DeadLetter
-    topic: str
-    partition: int | None
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
 
 
 class Report(Protocol):
@@ -67,10 +55,10 @@ class Redrive:
         self.connection = connection
         self.topic = topic
         self.group = f"{topic}.redrive"
-        self.there = there
+        self.partitions = there[topic]
+        self.copying = Copying(topic, there, to)
         self.report = report
         self.wanted = wanted
-        self.to = to
         self.again = again
         self.dry_run = dry_run
         self.topic_id = ""
@@ -110,7 +98,7 @@ class Redrive:
 
     async def restore(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, tuple[int, int]]:
         """What is to be read of each partition, after what earlier redrives have noted."""
-        stretches = await extent(consumer, self.topic, self.there[self.topic])
+        stretches = await extent(consumer, self.topic, self.partitions)
         _, ids = await adapter.identities(adapter.client_of(consumer), [self.topic])
         self.topic_id = ids.get(self.topic, "")
         committed = {} if self.again else await adapter.committed(consumer, list(stretches))
@@ -125,50 +113,18 @@ class Redrive:
         return stretches
 
     async def take(self, letter: DeadLetter, origins: AIOKafkaConsumer) -> None:
-        """One dead letter that is left."""
-        progress = self.progress[letter.record.partition]
+        """One dead letter that is left, and stays so until its copy is committed."""
+        self.progress[letter.record.partition].leave(letter.record.offset)
         if not self.wanted.matches(letter):
-            progress.leave(letter.record.offset)
             return
-        copy = await self.copy(letter, origins)
+        copy = await self.copying.copy(letter, origins)
         if isinstance(copy, str):
-            progress.leave(letter.record.offset)
             self.report.skipped(letter, copy)
             return
         self.copies.append(copy)
         self.bytes += len(copy.value or b"")
         if len(self.copies) >= MOST_RECORDS or self.bytes >= MOST_BYTES:
             await self.flush()
-
-    async def copy(self, letter: DeadLetter, origins: AIOKafkaConsumer) -> Copy | str:
-        """The record as it first was, or why there is none."""
-        record = letter.record
-        topic = self.to or letter.topic
-        if topic is None:
-            return "no header says which topic it came from; --to says where it goes"
-        if topic not in self.there:
-            raise SettingsError(
-                f"Dead letter {letter.address} goes to topic {topic!r}, which does not exist. Make it, or use --to."
-            )
-        key, value, headers = record.key, record.value, own(original(record.headers))
-        if letter.value_bytes is not None:
-            source = await self.origin(letter, origins)
-            if source is None:
-                return f"its value of {letter.value_bytes} bytes was left out, and {letter.origin} is gone"
-            key, value, headers = source.key, source.value, original(source.headers)
-        headers = [(name, found) for name, found in headers if name != FROM]
-        headers.append((FROM, f"{self.topic}-{letter.address}".encode()))
-        same = topic == letter.topic and letter.partition is not None
-        partition = letter.partition if same and (letter.partition or 0) < self.there[topic] else None
-        return Copy(letter, topic, partition, key, value, headers)
-
-    async def origin(self, letter: DeadLetter, origins: AIOKafkaConsumer) -> Any | None:
-        """The record that a dead letter without its value was made of, if its topic still has it."""
-        topic, partition, offset = letter.topic, letter.partition, letter.offset
-        if topic is None or partition is None or offset is None or partition >= self.there.get(topic, 0):
-            return None
-        found = await record_at(origins, topic, partition, offset)
-        return found if found is not None and len(found.value or b"") == letter.value_bytes else None
 
     async def flush(self) -> None:
         """Write what was gathered; alone each, where the broker refuses one of them for its size."""
@@ -184,7 +140,6 @@ class Redrive:
                     self.copies = [copy]
                     await self.flush()
                 else:
-                    self.progress[copy.letter.record.partition].leave(copy.letter.record.offset)
                     why = f"topic {copy.topic!r} takes no record of {len(copy.value or b'')} bytes"
                     self.report.skipped(copy.letter, f"{why} ({type(error).__name__})")
         else:
@@ -236,13 +191,3 @@ class Redrive:
                 f"--to-offset {progress.end} --execute"
             )
         return OffsetAndMetadata(progress.frontier, metadata)
-
-
-async def send(producer: AIOKafkaProducer, copy: Copy) -> Any:
-    """Hand a copy to the client; the future of the broker's answer."""
-    topic, partition = copy.topic, copy.partition
-    if copy.key is not None or copy.value is not None:
-        return await producer.send(topic, copy.value, copy.key, partition=partition, headers=copy.headers)
-    batch = producer.create_batch()  # which alone takes a record with neither
-    batch.append(timestamp=None, key=None, value=None, headers=copy.headers)
-    return await producer.send_batch(batch, topic, partition=partition or 0)

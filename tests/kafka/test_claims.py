@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from streamer.errors import SettingsError
+from streamer.decoding import Decoder
+from streamer.errors import InvalidTask, SettingsError
+from streamer.kafka import claiming
 from streamer.kafka.claims import ClaimRefused, Directory, Remote, open_store
 
 OUTSIDE = [
@@ -114,3 +118,23 @@ def test_an_object_store_keeps_what_is_below_its_prefix() -> None:
             store.get(outside)
     with pytest.raises(SettingsError, match="can't be reached"):
         open_store("nosuch://claims")
+
+
+async def test_a_store_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mount that hangs, say: the task is a dead letter, and its partition goes on."""
+    monkeypatch.setattr(claiming, "PATIENCE", 0.01)
+    answered = threading.Event()
+
+    class Hanging:
+        def put(self, name: str, data: bytes) -> str:
+            raise NotImplementedError
+
+        def get(self, location: str) -> bytes:
+            answered.wait()
+            return b""
+
+    message = SimpleNamespace(headers=[("streamer-claim-check", b"a")], value=b"")
+    found = await claiming.Claiming(Hanging(), 10, Decoder()).task(message)
+    answered.set()
+    assert (type(found), found.reason) == (InvalidTask, "decode_error")
+    assert "TimeoutError" in str(found)

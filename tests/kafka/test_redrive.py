@@ -7,8 +7,9 @@ from aiokafka import AIOKafkaProducer
 
 from streamer.errors import SettingsError, StreamerError
 from streamer.kafka import redrive as module
+from streamer.kafka.copying import Copy, send
 from streamer.kafka.letters import DeadLetter, Wanted
-from streamer.kafka.redrive import Copy, Redrive
+from streamer.kafka.redrive import Redrive
 from tests.kafka.letters import Site
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka]
@@ -93,10 +94,10 @@ class Dies(Redrive):
     """Its process dies in its second transaction, when the copies are written and nothing is committed."""
 
     async def transact(self, copies, offsets):
-        if self.progress[0].end == 2:
+        if self.progress[0].frontier == 2:
             await self.producer.begin_transaction()
             for copy in copies:
-                await (await module.send(self.producer, copy))
+                await (await send(self.producer, copy))
             raise Crash
         await super().transact(copies, offsets)
 
@@ -167,6 +168,28 @@ async def test_a_dead_letter_that_its_topic_refuses_stays(site, unique_name):
     assert sorted(told.copied) == ["0-0", "0-1", "0-3"]
     assert "takes no record of 12 bytes" in told.stayed["0-2"]
     assert len(await small.came()) == 3
+
+
+class DiesAlone(Redrive):
+    """Its process dies before the second of those that it writes alone."""
+
+    async def transact(self, copies, offsets):
+        if len(copies) == 1 and copies[0].letter.address == "0-1":
+            raise Crash
+        await super().transact(copies, offsets)
+
+
+async def test_one_that_dies_among_refused_dead_letters_loses_none(site, unique_name):
+    """What was not written yet is left, though what is behind it was looked at."""
+    small = Site(site.bootstrap, unique_name("small"))
+    site.there |= await small.create(**{"max.message.bytes": "1000"})
+    await site.letters(["poison", "poison"])
+    await site.letters(["poison"], headers=[("large", b"x" * 2_000)])
+    await site.letters(["too_large"])
+    with pytest.raises(Crash):
+        await redrive(site, "poison", kind=DiesAlone, to=small.name)
+    assert (await redrive(site, "poison", to=small.name)).copied == ["0-1"]
+    assert len(await small.came()) == 2
 
 
 async def test_a_topic_that_is_gone_is_not_made(site):

@@ -9,8 +9,9 @@ from streamer.cli.dead_letters.showing import plain
 from streamer.cli.reading import nobody_listens, refuse_missing
 from streamer.errors import SettingsError
 from streamer.kafka.connection import Connection
+from streamer.kafka.copying import Copy
 from streamer.kafka.letters import DeadLetter, Wanted, totals
-from streamer.kafka.redrive import Copy, Redrive
+from streamer.kafka.redrive import Redrive
 
 SKIPPED = 1
 
