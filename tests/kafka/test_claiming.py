@@ -100,6 +100,9 @@ async def test_what_cannot_be_read_is_a_dead_letter_with_its_header(rig, tmp_pat
             await rig.produce([claim if location == "other.json" else b""], headers=headers)
         letters = await rig.read(len(WRONG), topic=rig.dead_letters)
         await rig.all_committed()
+    told = [warning for warning in rig.warnings if f" in {rig.dead_letters} (" in warning]
+    assert sum(int(warning.split()[0]) for warning in told) == len(WRONG)
+    assert len(told) == 2  # the first at once, the others when the worker ends
     for letter in letters:
         reason, said = WRONG[letter.headers["streamer-claim-check"].decode()]
         assert letter.headers["streamer-dead-letter-reason"].decode() == reason

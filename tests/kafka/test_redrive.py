@@ -11,6 +11,7 @@ from streamer.kafka.copying import Copy, send
 from streamer.kafka.letters import DeadLetter, Wanted
 from streamer.kafka.redrive import Redrive
 from tests.kafka.letters import Site
+from tests.kafka.rig import Rig
 
 pytestmark = [pytest.mark.broker, pytest.mark.kafka]
 MIXED = ["decode_error", "poison", "too_large", "poison", "decode_error"]
@@ -207,3 +208,17 @@ async def test_filters_that_leave_more_than_can_be_remembered_end_the_redrive(si
     with pytest.raises(StreamerError, match="Redrive those first, without filters"):
         await redrive(site, "poison")
     assert await site.came() == []
+
+
+async def test_a_redriven_task_is_answered(site):
+    """The whole way: refused by one worker, put back, answered by another that takes it."""
+    rig = Rig(site.bootstrap, site.name, partitions=3)
+    task = {"id": "t", "kind": "llm", "model": "echo:", "prompt": "x" * 500}
+    async with rig.worker(max_message_bytes=100):
+        await rig.produce([task], key=b"k")
+        await rig.read(1, topic=rig.dead_letters)
+    assert (await redrive(site)).copied == ["0-0"]
+    async with rig.worker():
+        (result,) = await rig.read(1)
+        await rig.all_committed()
+    assert (result.key, result.value["task_id"], result.value["value"]) == (b"k", "t", "x" * 500)
