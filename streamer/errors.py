@@ -67,7 +67,8 @@ class SettingsError(StreamerError, ValueError):
 class InvalidTask(StreamerError):
     """A message that the schema refuses: it becomes a dead letter.
 
-    ``reason`` is ``decode_error``, ``validation_error``, ``unknown_kind`` or ``too_large``.
+    ``reason`` is ``decode_error``, ``validation_error``, ``unknown_kind``, ``too_large`` or ``poison``: a key of
+    :data:`streamer.kafka.reasons.REASONS`.
     """
 
     def __init__(self, reason: str, message: str, task_id: str | None = None) -> None:

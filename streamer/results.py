@@ -74,6 +74,14 @@ class Attempt(Struct, frozen=True, kw_only=True):
     violations: tuple[str, ...]
 
 
+class ClaimCheck(Struct, frozen=True, kw_only=True):
+    """Where the whole of a result is that was too large for the topic: a path or URL, its size, its digest."""
+
+    location: str
+    bytes: int
+    sha256: str
+
+
 class Result(Struct, frozen=True, kw_only=True):
     """The outcome of a task. Times are seconds on the worker's clock; money is USD.
 
@@ -103,6 +111,7 @@ class Result(Struct, frozen=True, kw_only=True):
     winner: int | UnsetType = UNSET
     agreement: float | UnsetType = UNSET
     children: tuple[Result, ...] | dict[str, Result] | UnsetType = UNSET
+    claim_check: ClaimCheck | UnsetType = UNSET
 
     @property
     def succeeded(self) -> bool:

@@ -41,6 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     partitions: Positive | None = None
     accept_loss: bool = False
     ready_file: str | None = None
+    claim_check: str | None = None
+    claim_check_bytes: Positive = 900_000
 
     @property
     def outstanding_limit(self) -> int:

@@ -20,6 +20,8 @@ from streamer.tasks import Retry, Task, TaskBase
 F = TypeVar("F", bound=Callable[..., Any])
 TopicName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9._-]{1,249}\Z")]
 ALLOWED = (
+    "claim_check",
+    "claim_check_bytes",
     "concurrency",
     "delivery",
     "drain_timeout",

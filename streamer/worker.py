@@ -6,37 +6,29 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from reactivex import operators as ops
 
 from streamer.decoding import Decoder
-from streamer.errors import InvalidTask
 from streamer.events import Listener
-from streamer.kafka import adapter
+from streamer.kafka.answering import Answering
+from streamer.kafka.claiming import Claiming
+from streamer.kafka.claims import LARGEST, open_store
+from streamer.kafka.clients import Clients
 from streamer.kafka.connection import Connection
 from streamer.kafka.lanes import Lanes
-from streamer.kafka.outlet import BATCH_BYTES
-from streamer.kafka.quarantine import CRASHES, Quarantine
-from streamer.kafka.record import Record
+from streamer.kafka.notices import Notices
+from streamer.kafka.quarantine import Quarantine
 from streamer.kafka.sink import Sink
 from streamer.kafka.source import Source
-from streamer.kafka.sticky import assignors
 from streamer.kafka.topics import DEAD_LETTER_BYTES, Wanted, ensure
-from streamer.kafka.transaction import WITHIN
 from streamer.kafka.transactions import Transactions
-from streamer.kafka.writing import Writer, content_type
+from streamer.kafka.writing import Writer
 from streamer.limits import Slots
 from streamer.operators import concurrent_map
-from streamer.results import Result
 from streamer.settings import Settings
 from streamer.topology import Topology
-
-FOREVER_MS = 24 * 3_600_000
-"""aiokafka's own poll watchdog counts a pause of ours as a hang."""
-DEADLINE = "streamer-deadline"
 
 
 class Worker:
@@ -59,18 +51,15 @@ class Worker:
         self.topology = topology
         self.settings = settings
         self.connection = connection
-        self.quarantine = quarantine
+        self.quarantine = quarantine or Quarantine()
         self.warn = warn
         self.input = settings.input or topology.input
         self.output = settings.output or topology.output
+        self.dead_letters = f"{topology.name}.dead-letters"
         self.group = settings.group or topology.name
         self.client_id = f"streamer-{topology.name}-{socket.gethostname()}-{os.getpid()}"
         self.slots = Slots(settings.concurrency)
         self.engine = topology.engine(self.slots, listener)
-        self.decoder = Decoder(topology.task_type, settings.max_message_bytes)
-        self.wire_ids = not hasattr(topology.task_type, "__struct_fields__") or (
-            "id" in topology.task_type.__struct_fields__
-        )
 
     def topics(self) -> list[Wanted]:
         """The topics it needs; the input first."""
@@ -78,23 +67,46 @@ class Worker:
         return [
             Wanted(self.input, self.settings.partitions, {}, "input"),
             Wanted(self.output, None, {}, "output"),
-            Wanted(f"{self.topology.name}.dead-letters", 1, dead_letters, "dead letters"),
+            Wanted(self.dead_letters, 1, dead_letters, "dead letters"),
         ]
 
     async def start(self, *, create_missing: bool = True) -> None:
         """Connect, make the topics that are missing, and begin; returns before partitions are assigned."""
-        settings = self.settings
+        settings, kind = self.settings, self.topology.task_type
+        store = open_store(settings.claim_check) if settings.claim_check is not None else None
+        claiming = Claiming(store, settings.claim_check_bytes, Decoder(kind, LARGEST), self.warn)
         counts = await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
-        dead_letters = f"{self.topology.name}.dead-letters"
-        writer = Writer(self.output, dead_letters, self.topology.name, self.client_id)
-        self.sink: Sink | Transactions
+        self.source, self.sink = self.ends(counts[self.input])
+        await self.sink.start([self.output, self.dead_letters])
+        try:
+            await self.source.consumer.start()
+        except BaseException:
+            await self.sink.close(5.0)
+            raise
+        decoder = Decoder(kind, settings.max_message_bytes)
+        answering = Answering(self.source, self.engine, decoder, claiming)
+        pipeline = self.source.records.pipe(
+            ops.map(answering.decode),
+            concurrent_map(answering.answer, self.slots, bound=settings.outstanding_limit),
+        )
+        self.subscription = pipeline.subscribe(self.sink)
+
+    def ends(self, input_partitions: int) -> tuple[Source, Sink | Transactions]:
+        """Where records enter and where results leave; in exactly-once mode the latter commits for the former."""
+        settings = self.settings
+        clients = Clients(self.connection, settings, self.group, self.client_id)
+        self.notices = Notices(self.dead_letters, self.warn)
+        writer = Writer(self.output, self.dead_letters, self.topology.name, self.client_id, self.notices)
+        ways: dict[str, Any] = {
+            "write": writer.write,
+            "warn": self.warn,
+            "input_partitions": input_partitions,
+        }
         transactions = None
         if settings.delivery == "exactly-once":
-            self.sink = transactions = Transactions(
-                self.producer, self.group, writer.write, self.warn, counts[self.input]
-            )
-        self.source = Source(
-            self.consumer(),
+            transactions = Transactions(clients.producer, self.group, **ways)
+        source = Source(
+            clients.consumer(),
             self.input,
             outstanding=settings.outstanding_limit,
             concurrency=settings.concurrency,
@@ -105,79 +117,10 @@ class Worker:
             transactions=transactions,
             warn=self.warn,
         )
-        if transactions is None:
-            self.sink = Sink(
-                self.producer,
-                writer.write,
-                self.source.acknowledged,
-                self.source.done,
-                self.warn,
-                counts[self.input],
-            )
-        self.source.flush = self.sink.wake.set
-        await self.sink.start([self.output, dead_letters])
-        try:
-            await self.source.consumer.start()
-        except BaseException:
-            await self.sink.close(5.0)
-            raise
-        pipeline = self.source.records.pipe(
-            ops.map(self.decode),
-            concurrent_map(self.answer, self.slots, bound=settings.outstanding_limit),
-        )
-        self.subscription = pipeline.subscribe(self.sink)
-
-    def decode(self, record: Record) -> tuple[Record, Any, float]:
-        """A record with its task, or with what is wrong with it; never raises."""
-        message = record.message
-        received = self.source.loop.time()
-        try:
-            if message.headers:
-                check_deadline(message)
-                return record, self.decoder.decode(message.value, content_type(message)), received
-            return record, self.decoder.decode(message.value), received
-        except InvalidTask as problem:
-            if problem.task_id is None:
-                problem.task_id = header(message, "streamer-task-id")
-            return record, problem, received
-
-    async def answer(self, item: tuple[Record, Any, float]) -> tuple[Record, Any] | None:
-        """One record to its result; None when it was let go before, or its partition meanwhile."""
-        record, task, received = item
-        source = self.source
-        if record.offset >= record.partition.reach:
-            await source.reached(record)
-        if not source.begin(record):
-            return None
-        try:
-            if record.poison:
-                outcome: Any = poisonous(record, task)
-            elif type(task) is InvalidTask:
-                outcome = task
-            else:
-                outcome = await self.run(record, task, received)
-        except asyncio.CancelledError:
-            task_of_all = asyncio.current_task()
-            if record.work is not None or task_of_all is None:
-                raise
-            task_of_all.uncancel()  # it was meant for this record, not for the worker that goes on with others
-            outcome = None
-        return (record, outcome) if source.answered(record) else None
-
-    async def run(self, record: Record, task: Any, received: float) -> Result:
-        """Run a task, under the names and bounds that its record gives it."""
-        message = record.message
-        deadline = None
-        task_id = task.id if self.wire_ids else None
-        if message.headers:
-            task_id = task_id or header(message, "streamer-task-id")
-            deadline = instant(header(message, DEADLINE))
-        return await self.engine.run(
-            task,
-            task_id=task_id or f"{message.topic}-{message.partition}-{message.offset}",
-            received=received,
-            deadline=deadline,
-        )
+        sink = transactions or Sink(clients.producer, **ways)
+        sink.acknowledged, sink.dropped = source.acknowledged, source.done
+        source.flush = sink.wake.set
+        return source, sink
 
     async def ready(self) -> None:
         """Wait until partitions are assigned and open, or the worker has ended."""
@@ -198,77 +141,7 @@ class Worker:
         self.subscription.dispose()
         if not drained:
             self.warn("The drain timeout came first; what was still running will be run again.")
+        self.notices.close()
         await self.source.close(10.0)
         await self.sink.close(10.0)
         return drained
-
-    def consumer(self) -> AIOKafkaConsumer:
-        session = int(self.settings.session_timeout * 1000)
-        consumer = AIOKafkaConsumer(
-            **self.connection.client(self.client_id),
-            group_id=self.group,
-            group_instance_id=self.settings.group_instance_id,
-            partition_assignment_strategy=assignors(lambda: adapter.generation(consumer)),
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            session_timeout_ms=session,
-            heartbeat_interval_ms=session // 4,
-            rebalance_timeout_ms=int(self.settings.revoke_timeout * 1000) + 30_000,
-            max_poll_interval_ms=FOREVER_MS,
-            fetch_max_wait_ms=100,
-        )
-        return consumer
-
-    def producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
-        once = {"transactional_id": transactional_id, "transaction_timeout_ms": int(WITHIN * 1000)}
-        return AIOKafkaProducer(
-            **self.connection.client(self.client_id),
-            **(once if transactional_id is not None else {"enable_idempotence": True}),
-            acks="all",
-            max_batch_size=BATCH_BYTES,
-            max_request_size=DEAD_LETTER_BYTES,
-            metadata_max_age_ms=60_000,
-        )
-
-
-def poisonous(record: Record, task: Any) -> InvalidTask:
-    """What took its worker down too often."""
-    message = record.message
-    task_id = header(message, "streamer-task-id")
-    if not isinstance(task, InvalidTask):
-        task_id = getattr(task, "id", None) or task_id
-    return InvalidTask(
-        "poison",
-        f"The worker crashed {CRASHES} times while it ran this task and nothing else. Look at what it does to the "
-        "process (memory, native code, exits), then redrive it.",
-        task_id if isinstance(task_id, str) else None,
-    )
-
-
-def header(message: Any, name: str) -> str | None:
-    """A header's text; the first of that name."""
-    for found, value in message.headers:
-        if found == name and value:
-            return str(value, "utf-8", "replace")
-    return None
-
-
-def check_deadline(message: Any) -> None:
-    """A bound that can't be read is not a bound to ignore."""
-    text = header(message, DEADLINE)
-    if text is not None and instant(text) is None:
-        raise InvalidTask(
-            "validation_error", f"Header `{DEADLINE}` is no RFC 3339 instant with an offset: {text[:100]!r}"
-        )
-
-
-def instant(text: str | None) -> float | None:
-    """Seconds since the epoch of an RFC 3339 instant; None of anything else."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found.timestamp() if found.tzinfo is not None else None

@@ -36,6 +36,8 @@ SAID: dict[str, tuple[Any, str, Any]] = {
     "partitions": (5, "6", 7),
     "accept_loss": (True, "true", True),
     "ready_file": TEXT,
+    "claim_check": TEXT,
+    "claim_check_bytes": (5, "6", 7),
 }
 """Of each setting what a flag, the environment (always text) and the topology say of it here."""
 
@@ -49,6 +51,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "session_timeout": ("0.5", "`float` >= 1"),
     "max_message_bytes": ("-5", "`int` >= 1"),
     "partitions": ("0", "`int` >= 1"),
+    "claim_check_bytes": ("0", "`int` >= 1"),
     "accept_loss": ("perhaps", "`bool`"),
 }
 """Of each setting that is no text what it can't be, and a part of what is said of it."""

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from streamer.cli.check import check
 from streamer.cli.consume import consume
+from streamer.cli.dead_letters import dead_letters
 from streamer.cli.demo import demo
 from streamer.cli.produce import produce
 from streamer.cli.run import run
@@ -71,3 +72,4 @@ def streamer(
 
 for command in (demo, run, check, topics, produce, consume):
     app.command()(command)
+app.add_typer(dead_letters, name="dead-letters")

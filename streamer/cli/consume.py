@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from streamer.cli import logs
-from streamer.cli.options import Servers, Verbose
+from streamer.cli.options import ClaimCheck, Servers, Verbose
 
 
 def consume(
@@ -31,18 +31,21 @@ def consume(
             help="End when nothing came for so long; with 1 if that is before --count.",
         ),
     ] = None,
+    claim_check: ClaimCheck = None,
     bootstrap_servers: Servers = None,
     verbose: Verbose = False,
 ) -> None:
     """Print a topic's values, one line of JSON each, until interrupted.
 
     Reads what is committed, belongs to no group and leaves no trace. MessagePack is printed as JSON, and what is
-    neither as a JSON string.
+    neither as a JSON string. With --claim-check, values that were put there are printed whole.
     """
     import asyncio
 
-    from streamer.cli.planning import reach
+    from streamer.cli.planning import claims, reach
     from streamer.cli.reading import read
 
     logs.begin(verbose)
-    raise typer.Exit(asyncio.run(read(reach(bootstrap_servers), topic, count, from_beginning, timeout)))
+    store, _ = claims(claim_check)
+    reading = read(reach(bootstrap_servers), topic, count, from_beginning, timeout, store)
+    raise typer.Exit(asyncio.run(reading))

@@ -32,6 +32,15 @@ NoCreate = Annotated[
         help="Refuse missing topics, don't make them.",
     ),
 ]
+ClaimCheck = Annotated[
+    str | None,
+    typer.Option(
+        "--claim-check",
+        metavar="DIRECTORY|URL",
+        show_default=False,
+        help="Where values are that are too large for the broker; also STREAMER_CLAIM_CHECK.",
+    ),
+]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Also log what the Kafka client says, and tracebacks.")
 ]

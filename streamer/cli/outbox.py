@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streamer.errors import StreamerError
+from streamer.kafka.dead_letters import Headers
 
 UNDER_WAY = 2_000
 
@@ -22,12 +23,14 @@ class Outbox:
         self.sent = 0
         self.waiting: deque[tuple[int, asyncio.Future[object]]] = deque()
 
-    async def send(self, number: int, key: bytes | None, value: bytes) -> None:
+    async def send(
+        self, number: int, key: bytes | None, value: bytes, headers: Headers | None = None
+    ) -> None:
         """Send one line; waits while too many are under way."""
         if len(self.waiting) >= UNDER_WAY:
             await self.acknowledged()
         try:
-            self.waiting.append((number, await self.producer.send(self.topic, value, key)))
+            self.waiting.append((number, await self.producer.send(self.topic, value, key, headers=headers)))
         except KafkaError as error:
             raise self.refused(number, error) from error
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streamer.errors import SettingsError
+from streamer.kafka.claims import Store, open_store
 from streamer.kafka.connection import Connection
 from streamer.settings import ENVIRONMENT, Resolved, Settings, resolve
 from streamer.topology import Topology
@@ -85,6 +86,15 @@ def refuse_shared(each: Plan, names: list[str]) -> None:
 def connection(settings: Settings) -> Connection:
     """How these settings reach Kafka."""
     return Connection(**{name: getattr(settings, name) for name in REACH})
+
+
+def claims(claim_check: str | None) -> tuple[Store | None, int]:
+    """The store that a command without a topology uses, if any, and above which size values go there."""
+    names = ("claim_check", "claim_check_bytes")
+    relevant = {ENVIRONMENT[name]: os.environ.get(ENVIRONMENT[name], "") for name in names}
+    settings = resolve({"claim_check": claim_check}, {}, relevant).settings
+    store = open_store(settings.claim_check) if settings.claim_check is not None else None
+    return store, settings.claim_check_bytes
 
 
 def reach(servers: str | None) -> Connection:

@@ -12,8 +12,10 @@ from streamer.cli.announcement import Announce
 from streamer.cli.planning import Plan
 from streamer.cli.serving import INTERRUPTED, serve, worker
 from streamer.kafka.topics import ensure
+from streamer.settings import ENVIRONMENT
 
 log = logging.getLogger("streamer")
+INSTANCE = ENVIRONMENT["group_instance_id"]
 
 
 class Parent:
@@ -58,9 +60,13 @@ async def supervise(
     children = [
         # a session of its own, or a terminal's Ctrl-C would reach a child twice
         await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, pass_fds=(report,), start_new_session=True
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            pass_fds=(report,),
+            start_new_session=True,
+            env=environment(number),
         )
-        for _ in range(count)
+        for number in range(1, count + 1)
     ]
     os.close(report)
 
@@ -77,6 +83,12 @@ async def supervise(
     told.cancel()
     announce.withdraw()
     return max(codes)
+
+
+def environment(number: int) -> dict[str, str]:
+    """A child's: a name that the group knows a worker by is one worker's."""
+    name = os.environ.get(INSTANCE, "").strip()
+    return {**os.environ, INSTANCE: f"{name}-{number}"} if name else dict(os.environ)
 
 
 async def hear(heard: int, count: int, plans: list[Plan], announce: Announce) -> None:

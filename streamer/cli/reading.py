@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 from base64 import b64encode
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,6 +18,8 @@ from aiokafka.errors import KafkaError
 
 from streamer.decoding import MSGPACK
 from streamer.errors import SettingsError
+from streamer.kafka.claiming import fetched, is_claim, within
+from streamer.kafka.claims import Store
 from streamer.kafka.connection import Connection
 from streamer.kafka.topics import Unreachable, explained, open_admin, partitions
 from streamer.kafka.writing import content_type
@@ -27,9 +30,17 @@ INTERRUPTED = 130
 
 
 async def read(
-    connection: Connection, topic: str, count: int | None, from_beginning: bool, timeout: float | None
+    connection: Connection,
+    topic: str,
+    count: int | None,
+    from_beginning: bool,
+    timeout: float | None,
+    store: Store | None = None,
 ) -> int:
-    """Print values until there are ``count``, none came for ``timeout`` seconds, or nobody listens; the exit code."""
+    """Print values until there are ``count``, none came for ``timeout`` seconds, or nobody listens; the exit code.
+
+    Values that are in the ``store`` are read from there.
+    """
     await refuse_missing(connection, topic)
     loop = asyncio.get_running_loop()
     interrupted: list[int] = []
@@ -42,7 +53,7 @@ async def read(
         while not interrupted and not reader_is_gone():
             left = None if count is None else count - printed
             polled = await consumer.getmany(timeout_ms=int(TURN * 1000), max_records=left)
-            values = [line(message) for messages in polled.values() for message in messages]
+            values = [line(await whole(m, store)) for messages in polled.values() for m in messages]
             if values:
                 sys.stdout.buffer.writelines(values)
                 sys.stdout.buffer.flush()
@@ -66,8 +77,8 @@ async def read(
     return interrupted[0] if interrupted else 0
 
 
-async def refuse_missing(connection: Connection, topic: str) -> None:
-    """Asking for a topic would make it."""
+async def refuse_missing(connection: Connection, topic: str) -> dict[str, int]:
+    """Asking for a topic would make it. The topics that are there, with how many partitions each has."""
     admin = await open_admin(connection)
     try:
         there = await partitions(admin)
@@ -81,6 +92,7 @@ async def refuse_missing(connection: Connection, topic: str) -> None:
             else "`streamer run` and `streamer topics` make what they need."
         )
         raise SettingsError(f"Topic {topic!r} does not exist at {connection.bootstrap_servers}. {hint}")
+    return there
 
 
 async def at_its_place(connection: Connection, topic: str, from_beginning: bool) -> AIOKafkaConsumer:
@@ -100,6 +112,21 @@ async def at_its_place(connection: Connection, topic: str, from_beginning: bool)
         await consumer.stop()
         raise Unreachable(explained(connection, error)) from error
     return consumer
+
+
+async def whole(message: Any, store: Store | None) -> Any:
+    """The record with the value that its header points to; as it is where that can't be read, with a sentence."""
+    if store is None or not is_claim(message):
+        return message
+    try:
+        return replace(message, value=await within(fetched, store, message))
+    except Exception as error:
+        place = f"{message.topic}-{message.partition}-{message.offset}"
+        print(
+            f"streamer: {place}: the claim check can't be read: {type(error).__name__}: {error}",
+            file=sys.stderr,
+        )
+        return message
 
 
 def line(message: Any) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from streamer.cli import logs
-from streamer.cli.options import Module, NoCreate, Servers, Verbose
+from streamer.cli.options import ClaimCheck, Module, NoCreate, Servers, Verbose
 
 Text = str | None
 
@@ -49,6 +49,7 @@ def run(
             help="So many workers.",
         ),
     ] = 1,
+    claim_check: ClaimCheck = None,
     no_create: NoCreate = False,
     verbose: Verbose = False,
     report: Annotated[int | None, typer.Option("--report", hidden=True)] = None,
@@ -67,6 +68,7 @@ def run(
         "delivery": delivery,
         "ordering": ordering,
         "drain_timeout": drain_timeout,
+        "claim_check": claim_check,
     }
     raise typer.Exit(begin(module, flags, processes, not no_create, verbose, report))
 

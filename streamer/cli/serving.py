@@ -13,6 +13,7 @@ from streamer.cli.announcement import Announce
 from streamer.cli.ending import end_anyway, leave_now
 from streamer.cli.planning import Plan
 from streamer.errors import StreamerError
+from streamer.kafka.quarantine import Quarantine
 from streamer.kafka.topics import Unreachable, explained
 from streamer.providers import default_registry
 from streamer.worker import Worker
@@ -48,7 +49,8 @@ async def serve(plans: list[Plan], *, create_missing: bool, announce: Announce) 
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     signals = Signals(loop)
     asked = loop.create_task(signals.asked.wait())
-    workers = [worker(plan) for plan in plans]
+    quarantine = Quarantine()
+    workers = [worker(plan, quarantine) for plan in plans]
     running: list[Worker] = []
     starting = loop.create_task(start(workers, running, create_missing))
     await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -70,10 +72,14 @@ async def serve(plans: list[Plan], *, create_missing: bool, announce: Announce) 
     return code
 
 
-def worker(plan: Plan) -> Worker:
+def worker(plan: Plan, quarantine: Quarantine | None = None) -> Worker:
     """A worker that tells the log what whoever is on call should know."""
     return Worker(
-        plan.topology, plan.settings, plan.connection, warn=logging.getLogger(plan.topology.name).warning
+        plan.topology,
+        plan.settings,
+        plan.connection,
+        quarantine=quarantine,
+        warn=logging.getLogger(plan.topology.name).warning,
     )
 
 

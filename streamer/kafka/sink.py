@@ -34,15 +34,13 @@ class Sink(abc.ObserverBase[Any]):
         self,
         make_producer: Callable[[], AIOKafkaProducer],
         write: Callable[[Any, str | None], tuple[str, Outgoing]],
-        acknowledged: Callable[[list[Record]], None],
-        dropped: Callable[[Record], None],
         warn: Callable[[str], None],
         input_partitions: int,
     ) -> None:
         self.producing = Producing(make_producer)
         self.write = write
-        self.acknowledged = acknowledged
-        self.dropped = dropped
+        self.acknowledged: Callable[[list[Record]], None]
+        self.dropped: Callable[[Record], None]
         self.warn = warn
         self.loop = asyncio.get_running_loop()
         self.arrived: list[Any] = []

@@ -82,7 +82,6 @@ class Source:
         self.trials = Trials(quarantine, self.committer, self.opened, self.send)
         if transactions is not None:
             transactions.attach(self.opened, opener.identities, consumer, self.assignment.reopen)
-            transactions.acknowledged, transactions.dropped = self.acknowledged, self.done
         self.observer: abc.ObserverBase[Record] | None = None
         self.waiting = self.working = self.parked = self.late = 0
         self.flush: Callable[[], object] = lambda: None

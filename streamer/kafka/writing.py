@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from streamer.decoding import JSON, MSGPACK
 from streamer.errors import Category, InvalidTask
-from streamer.kafka.dead_letters import dead_letter_headers
+from streamer.kafka.claims import CLAIM
+from streamer.kafka.dead_letters import VALUE_BYTES, dead_letter_headers
+from streamer.kafka.notices import Notices
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.record import Record
 from streamer.results import Encoder, Failure, Result, Status, Unencodable
@@ -19,11 +22,14 @@ STATUS = {status: status.value.encode() for status in Status}
 class Writer:
     """Makes what goes out of what came in."""
 
-    def __init__(self, output: str, dead_letters: str, topology: str, client_id: str) -> None:
+    def __init__(
+        self, output: str, dead_letters: str, topology: str, client_id: str, notices: Notices | None = None
+    ) -> None:
         self.output = output
         self.dead_letters = dead_letters
         self.topology = topology
         self.client_id = client_id
+        self.notices = notices
         self.encoder = Encoder()
 
     def write(self, item: Any, refused: str | None) -> tuple[str, Outgoing]:
@@ -53,6 +59,8 @@ class Writer:
             ("streamer-status", STATUS[result.status]),
             ("content-type", b"application/msgpack" if msgpack else b"application/json"),
         ]
+        if result.claim_check is not UNSET:
+            headers.append((CLAIM, result.claim_check.location.encode()))
         for name, found in record.message.headers:
             if name == "traceparent":
                 headers.append((name, found))
@@ -61,6 +69,8 @@ class Writer:
     def dead_letter(self, record: Record, problem: InvalidTask) -> tuple[str, Outgoing]:
         """The record as it came, with the reason in its headers."""
         message = record.message
+        if self.notices is not None:
+            self.notices.count(problem.reason)
         headers = dead_letter_headers(message, problem, self.topology, self.client_id)
         return self.dead_letters, Outgoing(record, message.key, message.value, headers, None)
 
@@ -70,7 +80,7 @@ class Writer:
             less = self.result(outgoing.record, bare(failed(outgoing.result, Category.INTERNAL, refused)))
             return self.output, less._replace(reduced=True)
         size = str(len(outgoing.value or b"")).encode()
-        headers = [*outgoing.headers, ("streamer-dead-letter-value-bytes", size)]
+        headers = [*outgoing.headers, (VALUE_BYTES, size)]
         return self.dead_letters, outgoing._replace(
             value=None, key=outgoing.key or b"", headers=headers, reduced=True
         )
@@ -87,7 +97,7 @@ def content_type(message: Any) -> str:
 def failed(result: Result, category: Category, why: str) -> Result:
     """The same result, failed and without what could not be written."""
     error = Failure(category=category, type="Unwritable", message=why)
-    return replace(result, status=Status.FAILED, value=None, error=error)
+    return replace(result, status=Status.FAILED, value=None, error=error, claim_check=UNSET)
 
 
 def bare(result: Result) -> Result:

@@ -1,0 +1,106 @@
+"""From a record to its outcome: decoded at one place, begun at one place, one coroutine until it has its result."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from streamer.decoding import Decoder
+from streamer.engine import Engine
+from streamer.errors import InvalidTask
+from streamer.kafka.claiming import Claiming, is_claim
+from streamer.kafka.headers import DEADLINE, TASK_ID, check_deadline, header, instant
+from streamer.kafka.quarantine import CRASHES
+from streamer.kafka.record import Record
+from streamer.kafka.source import Source
+from streamer.kafka.writing import content_type
+from streamer.results import Result
+
+ELSEWHERE = object()
+"""The task is not in the record; it only says where."""
+Outcome = Result | InvalidTask
+
+
+class Answering:
+    """What a worker does with a record: `decode` as it comes, `answer` when there is a slot for it."""
+
+    def __init__(self, source: Source, engine: Engine, decoder: Decoder, claiming: Claiming) -> None:
+        self.source = source
+        self.engine = engine
+        self.decoder = decoder
+        self.claiming = claiming
+        kind = decoder.type
+        self.has_id = not hasattr(kind, "__struct_fields__") or "id" in kind.__struct_fields__
+
+    def decode(self, record: Record) -> tuple[Record, Any, float]:
+        """A record with its task, or with what is wrong with it; never raises."""
+        message = record.message
+        received = self.source.loop.time()
+        try:
+            if message.headers:
+                check_deadline(message)
+                if is_claim(message):
+                    return record, ELSEWHERE, received
+                return record, self.decoder.decode(message.value, content_type(message)), received
+            return record, self.decoder.decode(message.value), received
+        except InvalidTask as problem:
+            return record, named(problem, message), received
+
+    async def answer(self, item: tuple[Record, Any, float]) -> tuple[Record, Outcome] | None:
+        """One record to its result; None when it was let go before, or its partition meanwhile."""
+        record, task, received = item
+        source = self.source
+        if record.offset >= record.partition.reach:
+            await source.reached(record)
+        if not source.begin(record):
+            return None
+        outcome: Any = None
+        try:
+            outcome = task if type(task) is InvalidTask else await self.outcome(record, task, received)
+        except asyncio.CancelledError:
+            every = asyncio.current_task()
+            if record.work is not None or every is None:
+                raise
+            every.uncancel()  # it was meant for this record, not for the task that goes on with others
+        return (record, outcome) if source.answered(record) else None
+
+    async def outcome(self, record: Record, task: Any, received: float) -> Outcome:
+        """What becomes of a task that could be read, or of one that is elsewhere."""
+        message = record.message
+        if record.poison:
+            return poisonous(message, None if task is ELSEWHERE else task)
+        if task is ELSEWHERE:
+            task = await self.claiming.task(message)
+            if type(task) is InvalidTask:
+                return named(task, message)
+        deadline = None
+        task_id = task.id if self.has_id else None
+        if message.headers:
+            task_id = task_id or header(message, TASK_ID)
+            deadline = instant(header(message, DEADLINE))
+        result = await self.engine.run(
+            task,
+            task_id=task_id or f"{message.topic}-{message.partition}-{message.offset}",
+            received=received,
+            deadline=deadline,
+        )
+        return await self.claiming.result(message, result)
+
+
+def named(problem: InvalidTask, message: Any) -> InvalidTask:
+    """The same, with the task's id where only the header has it."""
+    if problem.task_id is None:
+        problem.task_id = header(message, TASK_ID)
+    return problem
+
+
+def poisonous(message: Any, task: Any) -> InvalidTask:
+    """What took its worker down too often."""
+    task_id = getattr(task, "id", None)
+    problem = InvalidTask(
+        "poison",
+        f"The worker crashed {CRASHES} times while it ran this task and nothing else. Look at what it does to the "
+        "process (memory, native code, exits), then redrive it.",
+        None if task_id is None else str(task_id),
+    )
+    return named(problem, message)
