@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from io import BytesIO
 from typing import Any
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IllegalStateError, IncompatibleBrokerVersion, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, IncompatibleBrokerVersion, KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
@@ -72,6 +73,20 @@ async def committed(
     """
     found = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001
     return {tp: (value.offset, value.metadata or "") for tp, value in found.items() if value.offset >= 0}
+
+
+async def commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+    """Commit as a member of the group, once.
+
+    The public ``commit()`` tries without end, and also without a generation: whoever was frozen until its group was
+    empty would so turn back what was committed since.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001
+    await coordinator.ensure_coordinator_known()
+    async with coordinator._commit_lock:  # noqa: SLF001
+        if coordinator.generation < 0:
+            raise CommitFailedError("This worker is no member of its group any more.")
+        await asyncio.shield(coordinator._do_commit_offsets(None, offsets))  # noqa: SLF001
 
 
 def generation(consumer: AIOKafkaConsumer) -> int:

@@ -7,13 +7,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 
+from streamer.kafka import adapter
 from streamer.kafka.commit import Commit
 from streamer.kafka.metadata import Identity
 from streamer.kafka.partition import Partition
 
 EVERY = 0.2
+MOVED_ON = (CommitFailedError, UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
+"""The group has."""
 Sample = list[tuple[Partition, Commit]]
 
 
@@ -101,11 +110,12 @@ class Committer:
             for _, commit in sample
         }
         try:
-            await self.consumer.commit(offsets)
-        except (CommitFailedError, IllegalStateError):
-            return  # the group has moved on: the listener hears of it, or has
+            await adapter.commit(self.consumer, offsets)
+        except MOVED_ON:
+            return  # the listener hears of it, or has
         except KafkaError as error:
-            self.warn(f"A commit failed and will be made again: {type(error).__name__}: {error}")
+            if not error.retriable:
+                self.warn(f"A commit failed and will be made again: {type(error).__name__}: {error}")
             return
         else:
             for partition, commit in sample:
