@@ -204,9 +204,17 @@ class Site:
             print(*process.command[1:3], *process.lines, sep="\n  ")
 
 
+def question(number: int, **fields) -> dict:
+    """A task that calls ``openai:`` once, with a prompt that names it."""
+    return {
+        "id": f"t{number}",
+        "kind": "llm",
+        "model": "openai:test",
+        "prompt": f"question {number}",
+        **fields,
+    }
+
+
 def questions(count: int, **fields) -> list[dict]:
-    """Tasks that each call ``openai:`` once, with prompts that name them."""
-    return [
-        {"id": f"t{number}", "kind": "llm", "model": "openai:test", "prompt": f"question {number}", **fields}
-        for number in range(count)
-    ]
+    """Tasks ``t0`` and on."""
+    return [question(number, **fields) for number in range(count)]

@@ -79,9 +79,7 @@ async def test_an_output_that_may_not_be_written_is_waited_for(
             access.deny_writing()
             await asyncio.sleep(3)
             answered, before, sizes = len(reader.ids), resident(worker.process.pid), []
-            for _ in range(
-                int(max(OUTAGE, 12))
-            ):
+            for _ in range(int(max(OUTAGE, 12))):
                 await asyncio.sleep(1)
                 sizes.append(resident(worker.process.pid))
             assert len(reader.ids) == answered
