@@ -59,10 +59,10 @@ def private_broker() -> Iterator[Callable[..., OwnBroker]]:
     """Starts real brokers for this test alone, which may ``pause``, ``kill`` and ``start`` them."""
     with ExitStack() as at_the_end:
 
-        def start(**settings: str) -> OwnBroker:
+        def start(*, proxy: str | None = None, **settings: str) -> OwnBroker:
             try:
                 started = start_own_broker(
-                    {name.replace("_", "."): value for name, value in settings.items()}
+                    {name.replace("_", "."): value for name, value in settings.items()}, proxy
                 )
             except BrokerUnavailable as error:
                 _do_without(str(error), fail=wish() in {"real", "docker", "jvm"})

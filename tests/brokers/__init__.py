@@ -29,7 +29,12 @@ class Broker(Protocol):
 
 
 class OwnBroker(Broker, Protocol):
-    """A real one that we started: its address and data survive ``stop()`` or ``kill()`` and ``start()``."""
+    """A real one that we started: its address and data survive ``stop()`` or ``kill()`` and ``start()``.
+
+    Who connects to ``behind_proxy`` is sent to the address of the proxy that it was started with.
+    """
+
+    behind_proxy: str
 
     def pause(self) -> None: ...
     def unpause(self) -> None: ...
@@ -79,13 +84,15 @@ def start_broker() -> Broker:
     return _first({asked: ALL[asked]} if asked in ALL else REAL if asked == "real" else ALL)
 
 
-def start_own_broker(settings: Mapping[str, str] = MappingProxyType({})) -> OwnBroker:
+def start_own_broker(
+    settings: Mapping[str, str] = MappingProxyType({}), proxy: str | None = None
+) -> OwnBroker:
     """A real one that its user may pause, stop and kill; ``settings`` are the broker's own."""
     asked = wish()
     if asked == "embedded":
         raise BrokerUnavailable("STREAMER_TEST_BROKER asks for the embedded broker")
     kinds = {asked: OWN[asked]} if asked in OWN else OWN
-    return _first({kind: partial(start, settings) for kind, start in kinds.items()})
+    return _first({kind: partial(start, settings, proxy) for kind, start in kinds.items()})
 
 
 B = TypeVar("B")

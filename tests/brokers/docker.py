@@ -9,28 +9,34 @@ from tests.brokers.server import SETTINGS, VERSION, BrokerUnavailable, free_port
 
 IMAGE = f"apache/kafka:{VERSION}"
 LISTENERS = {
-    "listeners": "CLIENT://:9092,BROKER://localhost:9094,CONTROLLER://localhost:9093",
+    "listeners": "CLIENT://:9092,PROXIED://:9095,BROKER://localhost:9094,CONTROLLER://localhost:9093",
     "inter.broker.listener.name": "BROKER",
-    "listener.security.protocol.map": "CLIENT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "controller.quorum.voters": "1@localhost:9093",
 }
 
 
 class DockerBroker:
-    """One container, whose host port is chosen beforehand so that it survives a restart."""
+    """One container, whose host ports are chosen beforehand so that they survive a restart."""
 
     kind = "docker"
     is_real = True
 
-    def __init__(self, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, settings: Mapping[str, str] = MappingProxyType({}), proxy: str | None = None) -> None:
         require_docker()
         from testcontainers.core.container import DockerContainer
 
-        port = free_port()
-        self._container = DockerContainer(IMAGE).with_bind_ports(9092, port)
+        port, behind = free_port(), free_port()
+        self._container = DockerContainer(IMAGE).with_bind_ports(9092, port).with_bind_ports(9095, behind)
         host = self._container.get_docker_client().host().replace("localhost", "127.0.0.1")
         self.bootstrap_servers = f"{host}:{port}"
-        advertised = {"advertised.listeners": f"CLIENT://{self.bootstrap_servers},BROKER://localhost:9094"}
+        self.behind_proxy = f"{host}:{behind}"
+        addresses = {
+            "CLIENT": self.bootstrap_servers,
+            "PROXIED": proxy or self.behind_proxy,
+            "BROKER": "localhost:9094",
+        }
+        advertised = {"advertised.listeners": ",".join(f"{name}://{at}" for name, at in addresses.items())}
         for name, value in (SETTINGS | LISTENERS | advertised | dict(settings)).items():
             self._container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
         self._container.with_env("KAFKA_HEAP_OPTS", "-Xmx512m")

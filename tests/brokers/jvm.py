@@ -22,12 +22,14 @@ class JvmBroker:
     kind = "jvm"
     is_real = True
 
-    def __init__(self, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, settings: Mapping[str, str] = MappingProxyType({}), proxy: str | None = None) -> None:
         self._more = dict(settings)
         self._java = _java()
         self._classpath = f"{kafka_jars()}/*"
         self._process: subprocess.Popen[bytes] | None = None
         self.bootstrap_servers = f"127.0.0.1:{free_port()}"
+        self.behind_proxy = f"127.0.0.1:{free_port()}"
+        self._proxy = proxy or self.behind_proxy
         self._directory = Path(tempfile.mkdtemp(prefix="streamer-kafka-"))
         try:
             self._format()
@@ -76,10 +78,10 @@ class JvmBroker:
     def _format(self) -> None:
         controller = f"127.0.0.1:{free_port()}"
         own = {
-            "listeners": f"CLIENT://{self.bootstrap_servers},CONTROLLER://{controller}",
-            "advertised.listeners": f"CLIENT://{self.bootstrap_servers}",
+            "listeners": f"CLIENT://{self.bootstrap_servers},PROXIED://{self.behind_proxy},CONTROLLER://{controller}",
+            "advertised.listeners": f"CLIENT://{self.bootstrap_servers},PROXIED://{self._proxy}",
             "inter.broker.listener.name": "CLIENT",
-            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.quorum.voters": f"1@{controller}",
             "log.dirs": str(self._directory / "data"),
         }

@@ -15,6 +15,12 @@ from tests.kafka.rig import Rig
 STREAMER = str(Path(sys.executable).with_name("streamer"))
 ROUNDS = int(os.environ.get("STREAMER_TEST_ROUNDS", "3"))
 """How often a worker or a broker is killed in a test; ten is what the guarantees were shown with."""
+OUTAGE = float(os.environ.get("STREAMER_TEST_OUTAGE", "8"))
+"""Seconds that something is away; thirty is what the guarantees were shown with."""
+SESSION = 6.0
+"""Seconds after which the group gives up a worker that is not heard of; less than an outage."""
+DELIVERIES = ("at-least-once",)
+"""The modes that the tests are run in."""
 
 
 ON_ITS_WAY = 0.2
@@ -149,14 +155,24 @@ class Site:
         line = await server.start("listening")
         return line.split()[-1], log
 
-    async def worker(self, url: str, *flags: str, module: str = "topologies/tasks.py", **env: str) -> Process:
+    async def worker(
+        self,
+        url: str,
+        *flags: str,
+        module: str = "topologies/tasks.py",
+        bootstrap: str | None = None,
+        delivery: str = DELIVERIES[0],
+        **env: str,
+    ) -> Process:
         """Start a worker process whose ``openai:`` is the model server at ``url``; ready when this returns."""
         process = Process(
             STREAMER,
             "run",
             module,
             "--bootstrap-servers",
-            self.rig.bootstrap,
+            bootstrap or self.rig.bootstrap,
+            "--delivery",
+            delivery,
             "--input",
             self.rig.name,
             "--output",
@@ -167,7 +183,7 @@ class Site:
             env={
                 "OPENAI_BASE_URL": url,
                 "OPENAI_API_KEY": "test",
-                "STREAMER_SESSION_TIMEOUT": "6",
+                "STREAMER_SESSION_TIMEOUT": f"{SESSION:g}",
                 "STREAMER_PARTITIONS": str(self.rig.partitions),
                 **env,
             },
@@ -181,13 +197,24 @@ class Site:
         return Seen(*self.logs)
 
     async def close(self) -> None:
+        """End what still runs, and show, should the test fail, what all of them said."""
         for process in reversed(self.processes):
             await process.close()
+        for process in self.processes:
+            print(*process.command[1:3], *process.lines, sep="\n  ")
+
+
+def question(number: int, **fields) -> dict:
+    """A task that calls ``openai:`` once, with a prompt that names it."""
+    return {
+        "id": f"t{number}",
+        "kind": "llm",
+        "model": "openai:test",
+        "prompt": f"question {number}",
+        **fields,
+    }
 
 
 def questions(count: int, **fields) -> list[dict]:
-    """Tasks that each call ``openai:`` once, with prompts that name them."""
-    return [
-        {"id": f"t{number}", "kind": "llm", "model": "openai:test", "prompt": f"question {number}", **fields}
-        for number in range(count)
-    ]
+    """Tasks ``t0`` and on."""
+    return [question(number, **fields) for number in range(count)]

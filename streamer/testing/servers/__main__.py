@@ -14,12 +14,14 @@ from streamer.testing.servers.server import FaultServer
 
 
 async def serve(**settings: Any) -> None:
-    """Serve until the process is told to end."""
+    """Serve until the process is told to end; SIGUSR1 holds all answers back, SIGUSR2 releases them."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with FaultServer(keep=False, **settings) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(signal.SIGUSR1, server.hold)
+        loop.add_signal_handler(signal.SIGUSR2, server.release)
         sys.stdout.write(f"listening {server.url}\n")
         sys.stdout.flush()
         await ended.wait()

@@ -53,6 +53,8 @@ class FaultServer:
         self.rule = rule
         self._log = Log(log) if log is not None else None
         self._server: asyncio.Server | None = None
+        self._answering = asyncio.Event()
+        self._answering.set()
 
     @property
     def url(self) -> str:
@@ -68,6 +70,14 @@ class FaultServer:
     def rule(self, rule: Rule | None) -> None:
         self._rule: Fault | Iterator[Fault | None] | Callable[[Call], Fault | None] | None
         self._rule = iter(rule) if isinstance(rule, Iterable) else rule
+
+    def hold(self) -> None:
+        """Receive, and answer nothing, until told to ``release``."""
+        self._answering.clear()
+
+    def release(self) -> None:
+        """Answer again, what was held back first."""
+        self._answering.set()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -124,6 +134,7 @@ class FaultServer:
         call.fault = fault.kind
         if (wait := draw.latency + fault.delay) > 0:
             await asyncio.sleep(wait)
+        await self._answering.wait()
         if await self.send(client, call, fault, draw):
             call.answered_at = time.time()
             self.answered += 1
