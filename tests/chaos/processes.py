@@ -7,7 +7,9 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from streamer.kafka.connection import Connection
 from tests.kafka.rig import Rig
@@ -15,6 +17,8 @@ from tests.kafka.rig import Rig
 STREAMER = str(Path(sys.executable).with_name("streamer"))
 ROUNDS = int(os.environ.get("STREAMER_TEST_ROUNDS", "3"))
 """How often a worker or a broker is killed in a test; ten is what the guarantees were shown with."""
+DELIVERIES = ("at-least-once",)
+"""The delivery modes that every guarantee is shown in."""
 
 
 ON_ITS_WAY = 0.2
@@ -180,9 +184,20 @@ class Site:
     def seen(self) -> Seen:
         return Seen(*self.logs)
 
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """What the model servers wrote, log by log."""
+        for log in self.logs:
+            for line in log.read_text().splitlines():
+                yield json.loads(line)
+
     async def close(self) -> None:
         for process in reversed(self.processes):
             await process.close()
+
+
+def size(default: int) -> int:
+    """How many tasks a test takes: STREAMER_TEST_TASKS; by default as many as a small machine does in passing."""
+    return int(os.environ.get("STREAMER_TEST_TASKS", default))
 
 
 def questions(count: int, **fields) -> list[dict]:
