@@ -74,9 +74,17 @@ class Process:
     async def terminate(self, seconds: float = 60) -> int:
         """SIGTERM, and the exit code."""
         self.signal(signal.SIGTERM)
+        return await self.ended(seconds)
+
+    async def ended(self, seconds: float = 60) -> int:
+        """Wait until it ends by itself: the exit code."""
         code = await asyncio.wait_for(self.process.wait(), seconds)
         await self.reader
         return code
+
+    def said(self, text: str) -> list[str]:
+        """The lines that hold ``text``."""
+        return [line for line in self.lines if text in line]
 
     async def close(self) -> None:
         if self.process.returncode is None:
@@ -155,18 +163,18 @@ class Site:
 
     async def worker(self, url: str, *flags: str, module: str = "topologies/tasks.py", **env: str) -> Process:
         """Start a worker process whose ``openai:`` is the model server at ``url``; ready when this returns."""
+        rig = self.rig
+        named = ("--input", rig.name, "--output", rig.output, "--group", rig.name)
+        return await self.run(url, module, *named, *flags, **env)
+
+    async def run(self, url: str, module: str, *flags: str, sign: str = "ready", **env: str) -> Process:
+        """Start ``streamer run`` with what the module and the flags say; it has said ``sign`` when this returns."""
         process = Process(
             STREAMER,
             "run",
             module,
             "--bootstrap-servers",
             self.rig.bootstrap,
-            "--input",
-            self.rig.name,
-            "--output",
-            self.rig.output,
-            "--group",
-            self.rig.name,
             *flags,
             env={
                 "OPENAI_BASE_URL": url,
@@ -177,7 +185,7 @@ class Site:
             },
         )
         self.processes.append(process)
-        await process.start("ready")
+        await process.start(sign)
         return process
 
     @property
