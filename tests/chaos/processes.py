@@ -161,14 +161,16 @@ class Site:
         line = await server.start("listening")
         return line.split()[-1], log
 
-    async def worker(self, url: str, *flags: str, module: str = "topologies/tasks.py", **env: str) -> Process:
-        """Start a worker process whose ``openai:`` is the model server at ``url``; ready when this returns."""
+    async def worker(
+        self, url: str, *flags: str, module: str = "topologies/tasks.py", **more: str
+    ) -> Process:
+        """Start a worker process whose ``openai:`` is the model server at ``url``; as :meth:`run`."""
         rig = self.rig
         named = ("--input", rig.name, "--output", rig.output, "--group", rig.name)
-        return await self.run(url, module, *named, *flags, **env)
+        return await self.run(url, module, *named, *flags, **more)
 
     async def run(self, url: str, module: str, *flags: str, sign: str = "ready", **env: str) -> Process:
-        """Start ``streamer run`` with what the module and the flags say; it has said ``sign`` when this returns."""
+        """Start ``streamer run`` with what the module and the flags say; ready, or as ``sign`` says, when this returns."""
         process = Process(
             STREAMER,
             "run",
