@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -61,10 +62,11 @@ async def serve(plans: list[Plan], *, create_missing: bool, announce: Announce) 
         elif (error := starting.exception()) is not None:
             raise error
         else:
-            ended = [loop.create_task(worker.ended()) for worker in running]
-            if not any(worker.sink.finished.done() for worker in running):
+            ends: list[asyncio.Future[Any]] = [worker.sink.finished for worker in running]
+            if not any(end.done() for end in ends):
                 announce("ready: " + "; ".join(said(worker) for worker in running))
-            await asyncio.wait((asked, *ended), return_when=asyncio.FIRST_COMPLETED)
+            ends.append(asked)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         announce.withdraw()
         code = await stop(running, signals)

@@ -10,7 +10,13 @@ from tests.kafka.rig import Rig
 
 
 @pytest.fixture
-async def site(broker, topic_name: str, tmp_path: Path) -> AsyncIterator[Site]:
-    made = Site(Rig(broker.bootstrap_servers, topic_name), tmp_path)
+def partitions() -> int:
+    """Of the input; a module that needs another number says so."""
+    return 4
+
+
+@pytest.fixture
+async def site(broker, topic_name: str, tmp_path: Path, partitions: int) -> AsyncIterator[Site]:
+    made = Site(Rig(broker.bootstrap_servers, topic_name, partitions), tmp_path)
     yield made
     await made.close()

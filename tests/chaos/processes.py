@@ -7,7 +7,9 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from streamer.kafka.connection import Connection
 from tests.kafka.rig import Rig
@@ -19,7 +21,7 @@ OUTAGE = float(os.environ.get("STREAMER_TEST_OUTAGE", "8"))
 """Seconds that something is away; thirty is what the guarantees were shown with."""
 SESSION = 6.0
 """Seconds after which the group gives up a worker that is not heard of; less than an outage."""
-DELIVERIES = ("at-least-once",)
+DELIVERIES = ("at-least-once", "exactly-once")
 """The modes that the tests are run in."""
 
 
@@ -76,9 +78,17 @@ class Process:
     async def terminate(self, seconds: float = 60) -> int:
         """SIGTERM, and the exit code."""
         self.signal(signal.SIGTERM)
+        return await self.ended(seconds)
+
+    async def ended(self, seconds: float = 60) -> int:
+        """Wait until it ends by itself: the exit code."""
         code = await asyncio.wait_for(self.process.wait(), seconds)
         await self.reader
         return code
+
+    def said(self, text: str) -> list[str]:
+        """The lines that hold ``text``."""
+        return [line for line in self.lines if text in line]
 
     async def close(self) -> None:
         if self.process.returncode is None:
@@ -156,29 +166,32 @@ class Site:
         return line.split()[-1], log
 
     async def worker(
+        self, url: str, *flags: str, module: str = "topologies/tasks.py", **more: str
+    ) -> Process:
+        """Start a worker process whose ``openai:`` is the model server at ``url``; as :meth:`run`."""
+        rig = self.rig
+        named = ("--input", rig.name, "--output", rig.output, "--group", rig.name)
+        return await self.run(url, module, *named, *flags, **more)
+
+    async def run(
         self,
         url: str,
+        module: str,
         *flags: str,
-        module: str = "topologies/tasks.py",
+        sign: str = "ready",
         bootstrap: str | None = None,
-        delivery: str = DELIVERIES[0],
+        delivery: str | None = None,
         **env: str,
     ) -> Process:
-        """Start a worker process whose ``openai:`` is the model server at ``url``; ready when this returns."""
+        """Start ``streamer run`` with what the module and the flags say; ready, or as ``sign`` says, when this returns."""
+        mode = () if delivery is None else ("--delivery", delivery)
         process = Process(
             STREAMER,
             "run",
             module,
             "--bootstrap-servers",
             bootstrap or self.rig.bootstrap,
-            "--delivery",
-            delivery,
-            "--input",
-            self.rig.name,
-            "--output",
-            self.rig.output,
-            "--group",
-            self.rig.name,
+            *mode,
             *flags,
             env={
                 "OPENAI_BASE_URL": url,
@@ -189,12 +202,18 @@ class Site:
             },
         )
         self.processes.append(process)
-        await process.start("ready")
+        await process.start(sign)
         return process
 
     @property
     def seen(self) -> Seen:
         return Seen(*self.logs)
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """What the model servers wrote, log by log."""
+        for log in self.logs:
+            for line in log.read_text().splitlines():
+                yield json.loads(line)
 
     async def close(self) -> None:
         """End what still runs, and show, should the test fail, what all of them said."""
@@ -213,6 +232,11 @@ def question(number: int, **fields) -> dict:
         "prompt": f"question {number}",
         **fields,
     }
+
+
+def size(default: int) -> int:
+    """How many tasks a test takes: STREAMER_TEST_TASKS; by default as many as a small machine does in passing."""
+    return int(os.environ.get("STREAMER_TEST_TASKS", default))
 
 
 def questions(count: int, **fields) -> list[dict]:

@@ -57,9 +57,6 @@ async def test_a_zombie_publishes_at_most_what_it_had_in_flight(site: Site, deli
         pytest.xfail("before it hears that it is out it fills the slots that the answers of then have freed")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="without a generation it commits all the same, which an empty group takes"
-)
 @pytest.mark.parametrize("delivery", DELIVERIES)
 async def test_a_zombie_that_finds_its_group_empty_turns_nothing_back(site: Site, delivery):
     """The other has answered everything and left: what it committed stands, and none of it is called again."""

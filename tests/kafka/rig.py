@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
 
 from streamer import Topology
 from streamer.kafka import adapter
@@ -163,6 +163,19 @@ class Rig:
         finally:
             await consumer.stop()
         return {tp.partition: value for tp, value in found.items()}
+
+    async def commit(self, offset: int, metadata: str, partition: int = 0) -> None:
+        """Commit for the group, as an operator's tool does while nobody is in it."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, group_id=self.name, enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            tp = TopicPartition(self.name, partition)
+            consumer.assign([tp])
+            await consumer.commit({tp: OffsetAndMetadata(offset, metadata)})
+        finally:
+            await consumer.stop()
 
     async def ends(self, topic: str | None = None) -> dict[int, int]:
         """The log end offsets."""

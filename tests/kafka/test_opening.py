@@ -4,7 +4,6 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streamer.kafka.metadata import Identity, Marks, Restored, encode
@@ -151,7 +150,7 @@ async def test_holes_survive_a_crash(rig):
 async def test_a_reset_offset_runs_again_from_there(rig):
     """Somebody moved the group's offset back: what follows runs again, with one warning."""
     counting = await crashed_with_holes(rig)
-    await commit(rig, 40, "")
+    await rig.commit(40, "")
     async with rig.worker(counting.topology):
         await rig.read(98 + 60)
         await rig.all_committed()
@@ -173,7 +172,7 @@ async def test_metadata_that_cannot_be_believed_means_the_frontier_only(rig, dam
     """Nothing lost: what had finished above the frontier runs again, with one warning."""
     counting = await crashed_with_holes(rig)
     offset, metadata = (await rig.committed())[0]
-    await commit(rig, offset, damage(metadata))
+    await rig.commit(offset, damage(metadata))
     async with rig.worker(counting.topology):
         await rig.read(98 + 100)
         await rig.all_committed()
@@ -195,21 +194,9 @@ async def test_a_topic_made_anew_is_read_from_its_beginning(rig):
     await asyncio.sleep(1)
     await rig.create()
     await rig.produce(tasks(80), partition=0)
-    await commit(rig, 60, before[1])  # as a tool that restores offsets would
+    await rig.commit(60, before[1])  # as a tool that restores offsets would
     async with rig.worker(counting.topology):
         await rig.read(98 + 80)
         await rig.all_committed()
     assert sorted(counting.calls) == list(range(80))
     assert len(rig.warnings) == 1
-
-
-async def commit(rig: Rig, offset: int, metadata: str) -> None:
-    """Commit for the group, as an operator's tool does while nobody is in it."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=rig.bootstrap, group_id=rig.name, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        tp = TopicPartition(rig.name, 0)
-        consumer.assign([tp])
-        await consumer.commit({tp: OffsetAndMetadata(offset, metadata)})
-    finally:
-        await consumer.stop()

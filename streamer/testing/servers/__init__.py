@@ -6,6 +6,7 @@ a process: it prints one line, ``listening http://127.0.0.1:PORT/v1``, and serve
 
 from streamer.testing.servers.calls import Call
 from streamer.testing.servers.faults import Fault
+from streamer.testing.servers.plan import Plan, text_for
 from streamer.testing.servers.server import FaultServer
 
-__all__ = ["Call", "Fault", "FaultServer"]
+__all__ = ["Call", "Fault", "FaultServer", "Plan", "text_for"]
