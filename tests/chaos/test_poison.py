@@ -15,7 +15,7 @@ MODULE = '''
 import asyncio, os
 from streamer import Topology
 
-topology = Topology(input="tasks", output="results", concurrency=50)
+topology = Topology(name=os.environ["NAME"], input="tasks", output="results", concurrency=50)
 
 @topology.function
 async def add(number: int, wait: float = 0.0) -> int:
@@ -37,6 +37,7 @@ async def test_poison_is_a_dead_letter_after_three_crashes_alone(
     """Suspects run alone after a crash; all others are answered, and hardly any of them twice."""
     module, calls = tmp_path / "poison.py", tmp_path / "calls"
     module.write_text(MODULE)
+    calls.touch()
     await site.rig.produce(
         {"id": f"t{n}", "kind": "function", "name": "add", "arguments": {"number": n, "wait": wait}}
         for n in range(60)
@@ -44,13 +45,19 @@ async def test_poison_is_a_dead_letter_after_three_crashes_alone(
     crashes = 0
     while True:
         worker = await site.worker(
-            "", "--delivery", delivery, module=str(module), ready=False, CALLS=str(calls), FUSE=str(fuse)
+            "",
+            module=str(module),
+            sign="",
+            delivery=delivery,
+            CALLS=str(calls),
+            FUSE=str(fuse),
+            NAME=site.rig.name,
         )
         done = asyncio.create_task(site.rig.read(59, seconds=60))
         died = asyncio.create_task(worker.process.wait())
         await asyncio.wait({done, died}, return_when=asyncio.FIRST_COMPLETED)
         if done.done() and calls.read_text().split().count("13") >= 4:
-            letters = asyncio.create_task(site.rig.read(1, topic=f"{module.stem}.dead-letters", seconds=60))
+            letters = asyncio.create_task(site.rig.read(1, topic=site.rig.dead_letters, seconds=60))
             await asyncio.wait({letters, died}, return_when=asyncio.FIRST_COMPLETED)
             if letters.done():
                 died.cancel()
