@@ -72,14 +72,12 @@ class Entry:
         An exception of foreign code is not noted either: a ``retry_on`` could not tell it again. It is only
         remembered for a long back-off, whose note says that another attempt is wanted.
         """
-        if isinstance(error, Exception) and not (
-            own_cancellation() or self.journal.gone or self.step.scope.closed
-        ):
+        if isinstance(error, Exception) and not (own_cancellation() or self.step.scope.closed):
             self.note(attempt, failure=failure(error), write=type(error) in OWN)
 
     def note(self, attempt: Attempt, *, write: bool = True, **ended: Any) -> None:
         step, scope = self.step, self.step.scope
-        if self.digest is None:
+        if self.digest is None or self.journal.gone:
             return
         step.outcome = Outcome(
             path=step.path,
@@ -221,7 +219,8 @@ def last(step: Step) -> Iterator[tuple[Outcome | None, bool]]:
         return
     below = [*(step.children or {}).values(), *(step.calls or ())[: step.called]]
     found = [end for under in below for end in last(under)]
-    if step.attempts and not any(end is None or end.failure is not None for end, _ in found):
+    failed = step.attempts or (isinstance(step.error, Exception) and not isinstance(step.error, Cancelled))
+    if failed and not any(end is None or end.failure is not None for end, _ in found):
         yield None, False
     yield from found
 

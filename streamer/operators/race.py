@@ -71,6 +71,8 @@ def race(*contenders: Operand, win_on: str = "success") -> Single[Any]:
                     winner = None
         finally:
             await children.stop()
+        if journal is not None:
+            joined(step.scope, steps)
         raise ChildrenFailed("race", dict(sorted(failures.items())), len(singles))
 
     return Single(
