@@ -104,6 +104,8 @@ class Call(Single[Any]):
             if entry is not None:
                 entry.answered(attempt, answer_of(response))
         finally:
+            if entry is not None:
+                entry.ends()
             scope.active -= 1
             if scope.sleeping:
                 scope.rest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -24,28 +26,35 @@ UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 OWN = (CallFailed, TimedOut, Cancelled)
 ENCODER = msgpack.Encoder(order="deterministic")
 
+within: ContextVar[tuple[Any, ...]] = ContextVar("streamer_within", default=())
+"""The number of the attempt that runs, of a journaled function: what it asks belongs to that attempt alone."""
+
 
 class Entry:
     """One attempt of a journaled call: recalled from an earlier run of its task, or noted in this one."""
 
-    __slots__ = ("digest", "journal", "number", "step", "unknown")
+    __slots__ = ("digest", "journal", "number", "step", "token", "unknown")
 
     def __init__(self, journal: TaskJournal, step: Step, question: Any) -> None:
         self.journal = journal
         self.step = step
         self.number = 1 if not step.attempts else int(step.attempts[-1].id.rpartition("#")[2]) + 1
-        self.digest = digest(question)
+        self.digest = digest((question, within.get()))
+        self.token: Token[tuple[Any, ...]] | None = None
         self.unknown = True
 
     def recall(self) -> Outcome | None:
-        """What was answered to the same question here; a later attempt's, where those before it were cancelled."""
+        """What was answered to the same question here; a later attempt's, where those before it were cancelled.
+
+        Another question keeps its number.
+        """
         for number in range(self.number, self.number + GAP + 1):
             outcome = self.journal.recall(self.step.path, number)
             if outcome is None:
                 continue
             if outcome.digest != self.digest:
-                self.unknown = False
-                return None
+                self.number, self.unknown = number + 1, False
+                continue
             step, scope = self.step, self.step.scope
             step.outcome, step.recalled = outcome, True
             scope.journaled += 1
@@ -58,8 +67,15 @@ class Entry:
         step, scope = self.step, self.step.scope
         step.outcome, step.recalled = None, False
         scope.journaled += 1
+        self.token = within.set((self.number, within.get()))
         if self.journal.restarted and certain.get() is not scope:
             scope.repeated += 1
+
+    def ends(self) -> None:
+        """It has ended, or never began."""
+        if self.token is not None:
+            with suppress(ValueError):  # thrown away unfinished, it ends in another context
+                within.reset(self.token)
 
     def answered(self, attempt: Attempt, answer: Answer) -> None:
         """Note a success, unless it would not come back as it went."""

@@ -298,6 +298,22 @@ class TestWhatIsJournaled:
         assert (result.value, called) == ([["a!", "b!"], "c!"], ["a"])
         assert (model.prompts, result.cost) == (["a", "b", "c", "c"], 1.5)
 
+    async def test_what_such_a_function_asks_belongs_to_that_attempt_of_it(self):
+        """The answer that was refused is not that to the same question when it is asked again."""
+        model = Model(lambda prompt, number: (1, "good" if number == 2 else "bad"))
+
+        async def asks() -> Any:
+            return [await model.ask("a"), await model.ask("b")]
+
+        function = FunctionTarget(asks, "asks", journal=True)
+        again = retry(2, retry_if_result=lambda value: "bad" in value, initial_delay=1)
+        for seconds in (2.9, 4.9):
+            runs = Runs(lambda: again(function()))
+            model.began.clear()
+            await runs.crash(seconds)
+            assert (await runs.end()).value == ["good", "good"]
+            assert (len(model.began), len(set(model.began))) == ((4, 4) if seconds == 2.9 else (5, 4))
+
     async def test_what_cannot_be_put_into_bytes_is_asked_again(self):
         asked = []
         function = FunctionTarget(lambda thing: asked.append(thing), "f", run_in="loop", journal=True)
