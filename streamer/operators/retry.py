@@ -13,7 +13,7 @@ from streamer.errors import RETRIED, CallFailed, Category, ChildrenFailed, categ
 from streamer.events import RetryScheduled
 from streamer.operand import as_single
 from streamer.operators.backoff import delay
-from streamer.remembering import again_wanted, back_off
+from streamer.operators.remaining import again_wanted, back_off
 from streamer.scope import own_cancellation
 from streamer.single import Operand, Single
 from streamer.step import Step

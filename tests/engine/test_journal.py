@@ -135,7 +135,9 @@ class TestRecall:
         model, prompts = Model(), ["a", "other"]
         runs = Runs(lambda: sequence(model.ask(prompts.pop(0)), model.ask("b")))
         await runs.crash(1.5)
-        assert (await runs.end()).value == ["other!", "b!"]
+        result = await runs.end()
+        assert (result.value, model.began[2:]) == (["other!", "b!"], ["t/0#2", "t/1#1"])
+        assert result.possible_duplicate_calls == 2
 
     async def test_what_a_timeout_cut_short_is_answered_by_the_attempt_after_it(self):
         model = Model(lambda prompt, number: (60 if number == 1 else 1, f"{prompt}{number}"))
@@ -314,6 +316,17 @@ class TestWhatIsJournaled:
             assert (await runs.end()).value == ["good", "good"]
             assert (len(model.began), len(set(model.began))) == ((4, 4) if seconds == 2.9 else (5, 4))
 
+    async def test_nothing_that_was_cancelled_whatever_its_code_makes_of_it(self):
+        async def loses(_: Any) -> str:
+            try:
+                await asyncio.sleep(9)
+            except asyncio.CancelledError:
+                raise CallFailed("network", "Connection lost.") from None
+            return "late"
+
+        loser = Registry().declare(loses, {"name": "loser:"})
+        assert await self.noted(race(loser("?"), Model().ask("?"))) == ["t/1#1", "t#0"]
+
     async def test_what_cannot_be_put_into_bytes_is_asked_again(self):
         asked = []
         function = FunctionTarget(lambda thing: asked.append(thing), "f", run_in="loop", journal=True)
@@ -367,6 +380,22 @@ class TestDuplicates:
         plan = lambda: fallback(timeout(2)(race(model.ask("a"))), model.ask("b"))  # noqa: E731
         assert await self.duplicates(plan, 3) == 2
         assert model.prompts == ["a", "b", "a", "b"]
+
+    async def test_what_follows_one_that_a_sibling_ended_may_have(self):
+        seconds = iter([9.0, 0.1])
+
+        def lines(prompt: str, number: int) -> Any:
+            if prompt == "b":
+                return 0, CallFailed("quota", "none")
+            return (next(seconds), "a!") if prompt == "a" else (5, "c!")
+
+        model = Model(lines)
+        late = race(Work(1)).flat_map(lambda _: model.ask("b"))
+        plan = lambda: sequence(  # noqa: E731
+            parallel(model.ask("a"), late, fail_fast=True), model.ask("c"), on_error="continue"
+        )
+        assert await self.duplicates(plan, 3) == 2
+        assert model.prompts == ["a", "b", "c", "a", "c"]
 
     async def test_those_of_runs_before_are_added(self):
         model = Model()
