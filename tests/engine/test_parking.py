@@ -175,6 +175,20 @@ class TestTakenUpAgain:
         await runs.end()
         assert now() == began + 1 + 4
 
+    async def test_so_is_one_of_the_code_around_a_call_that_was_recalled(self):
+        model, failures = Model(failing()), [passing(), passing()]
+
+        async def asks() -> str:
+            answer = await model.ask("a")
+            if failures:
+                raise failures.pop()
+            return answer
+
+        runs = Runs(lambda: retry(3, initial_delay=4)(asks))
+        await runs.crash(1)
+        assert (await runs.end()).value == "a!"
+        assert (now(), len(model.began)) == (1 + 4, 2)
+
     async def test_an_exception_of_foreign_code_keeps_its_attempts_too(self):
         """A wrapped SDK's: only its retry_on can tell that it is to be tried again, and it had."""
         model = Model(failing(1, error=LookupError("lost")))
