@@ -10,9 +10,10 @@ from typing import Any
 from msgspec import UNSET
 
 from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, Skipped, TimedOut, category_of
-from streamer.events import AttemptEnded, AttemptStarted
+from streamer.events import Answer, AttemptEnded, AttemptStarted, Outcome
 from streamer.limits import Slots
 from streamer.providers.protocol import Response
+from streamer.remembering import Entry, rebuilt
 from streamer.results import Attempt, Status
 from streamer.scope import own_cancellation
 from streamer.single import Single
@@ -25,8 +26,12 @@ class Call(Single[Any]):
 
     A slot of the provider is held from before the call until it has really ended, cancelled or not; the clock
     starts when the slot is in hand. ``perform`` is what a kind of leaf does, and it gives the slot back.
+
+    What is ``journaled`` is answered from its task's journal where that remembers the attempt; where it doesn't,
+    nothing is called before all that was noted is durable.
     """
 
+    journaled = False
     prompt_end = True
     """Whether a cancelled call ends at once, so that its clock needs no asyncio task of its own."""
 
@@ -43,9 +48,25 @@ class Call(Single[Any]):
     async def perform(self, step: Step, attempt_id: str) -> Any:
         """Make the call; a Response, or the value itself."""
 
+    @abstractmethod
+    def question(self) -> Any:
+        """What is asked whom, to be recognised by in a journal."""
+
     async def at(self, step: Step) -> Any:
-        """Make one attempt and record it."""
+        """Make one attempt and record it; or recall one."""
         scope = step.scope
+        journal = scope.journal
+        entry: Entry | None = None
+        if journal is not None:
+            if self.journaled:
+                entry = Entry(journal, step, self.question())
+                outcome = entry.recall()
+                if outcome is not None:
+                    return self.recalled(step, outcome)
+                if journal.unsettled:
+                    await journal.settle()
+            if journal.gone:
+                raise Cancelled("Its task is not this worker's any more.")
         if scope.lent:
             await scope.reclaim()
         if step.deadline is not None and step.due():
@@ -59,7 +80,10 @@ class Call(Single[Any]):
                 await slots.acquire()
             if step.attempts is None:
                 step.attempts = []
-            attempt_id = f"{scope.task_id}{step.path}#{len(step.attempts) + 1}"
+            number = len(step.attempts) + 1 if entry is None else entry.number
+            attempt_id = f"{scope.task_id}{step.path}#{number}"
+            if entry is not None:
+                entry.begins()
             if scope.listener is not None:
                 scope.emit(AttemptStarted(scope.task_id, attempt_id, self.name, self.model))
             started = scope.loop.time()
@@ -70,12 +94,18 @@ class Call(Single[Any]):
                     response = await self.clocked(step, attempt_id, self.clock)
             except BaseException as error:
                 failure = self.failed(error)
-                self.record(step, attempt_id, started, None, failure)
+                attempt = self.record(step, attempt_id, started, None, failure)
+                if entry is not None:
+                    entry.failed(attempt, failure)
                 if failure is error:
                     raise
                 raise failure from error
-            self.record(step, attempt_id, started, response, None)
+            attempt = self.record(step, attempt_id, started, response, None)
+            if entry is not None:
+                entry.answered(attempt, answer_of(response))
         finally:
+            if entry is not None:
+                entry.ends()
             scope.active -= 1
             if scope.sleeping:
                 scope.rest()
@@ -89,6 +119,17 @@ class Call(Single[Any]):
             return response.text if response.value is UNSET else response.value
         step.answered = (self.name, self.model, None, False)
         return response
+
+    def recalled(self, step: Step, outcome: Outcome) -> Any:
+        """The answer of an earlier run, or its failure raised."""
+        if step.attempts is None:
+            step.attempts = []
+        step.attempts.append(outcome.attempt)
+        answer = outcome.answer
+        if answer is None:
+            raise rebuilt(outcome, step.scope)
+        step.answered = (self.name, answer.model or self.model, answer.finish_reason, answer.degraded)
+        return answer.text if answer.value is UNSET else answer.value
 
     async def clocked(self, step: Step, attempt_id: str, seconds: float) -> Any:
         """The same, at most so long."""
@@ -112,7 +153,7 @@ class Call(Single[Any]):
 
     def record(
         self, step: Step, attempt_id: str, started: float, response: Any, error: BaseException | None
-    ) -> None:
+    ) -> Attempt:
         """Remember the attempt, and tell of it."""
         scope = step.scope
         whole = type(response) is Response
@@ -137,6 +178,20 @@ class Call(Single[Any]):
         step.attempts.append(attempt)
         if scope.listener is not None:
             scope.emit(AttemptEnded(scope.task_id, attempt))
+        return attempt
+
+
+def answer_of(response: Any) -> Answer:
+    """What of a response is remembered."""
+    if type(response) is not Response:
+        return Answer(value=response)
+    return Answer(
+        text=response.text,
+        value=response.value,
+        model=response.model,
+        finish_reason=response.finish_reason,
+        degraded=response.degraded,
+    )
 
 
 def status_of(error: BaseException | None, step: Step) -> Status:

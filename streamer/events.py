@@ -62,7 +62,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     ``path`` and ``number`` say which attempt of which step of its task; ``digest`` of what was asked whom, so that
     the answer to another question is never taken for it. A success has an ``answer``, a failure a ``failure``.
-    ``not_before`` is the instant, in seconds since the epoch, before which the next attempt is not to begin.
+    ``not_before`` is the instant, in seconds since the epoch, before which the next attempt is not to begin; where
+    it is set, another one is wanted. A race notes its winner's index, with a number below 1. ``repeated`` is how many
+    calls of the task, so far, an earlier run may have made as well.
     """
 
     path: str
@@ -72,6 +74,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     answer: Answer | None = None
     failure: Failure | None = None
     not_before: float | None = None
+    repeated: int = 0
 
 
 class TaskJournal(Protocol):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from streamer.attempts import add, made
 from streamer.call import status_of
-from streamer.errors import CallFailed, Cancelled, Category, Skipped, TimedOut, category_of
-from streamer.results import Attempt, Failure, Result, Status
+from streamer.errors import Cancelled, Category, Skipped, TimedOut
+from streamer.failures import failure
+from streamer.results import Result, Status
 from streamer.step import Step
 
-LONGEST_MESSAGE = 4_000
 utc = datetime.fromtimestamp
 
 
@@ -117,57 +117,3 @@ def held(parent: Step, key: int | str, child: Step, value: Any) -> bool:
         return isinstance(value, dict) and key in value and value[key] is child.value
     at = key if isinstance(key, int) else 0
     return isinstance(value, list) and at < len(value) and value[at] is child.value
-
-
-def failure(error: BaseException) -> Failure:
-    """What of an exception travels; the exception itself stays with it in this process."""
-    called = error if isinstance(error, CallFailed) else None
-    original = (error.__cause__ if type(error) is CallFailed else None) or error
-    text = said(error)
-    made = Failure(
-        category=category_of(error),
-        type=type(original).__name__,
-        message=text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + " …",
-        provider=called.provider if called is not None else None,
-        http_status=called.http_status if called is not None else None,
-    )
-    made.__dict__["exception"] = original
-    return made
-
-
-def said(error: BaseException) -> str:
-    """What an exception says, as text that can travel; its type where it says nothing, or can't."""
-    try:
-        text = str(error)
-    except Exception:
-        text = ""
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text
-    return text or type(error).__name__
-
-
-def made(step: Step) -> Iterator[Attempt]:
-    """A step's own attempts and those of the calls that its function made, in the order they began."""
-    found = list(step.attempts or ())
-    for call in step.calls or ():
-        found.extend(made(call))
-        if call.combines:
-            for child in (call.children or {}).values():
-                found.extend(everything(child))
-    found.sort(key=lambda attempt: attempt.started_at)
-    return iter(found)
-
-
-def everything(step: Step) -> Iterator[Attempt]:
-    """Every attempt below a step."""
-    yield from made(step)
-    if step.combines:
-        for child in (step.children or {}).values():
-            yield from everything(child)
-
-
-def add(one: Any, other: Any) -> Any:
-    """The sum of what may be unknown."""
-    if one is None:
-        return other
-    return one if other is None else one + other

@@ -86,7 +86,8 @@ class Result(Struct, frozen=True, kw_only=True):
     """The outcome of a task. Times are seconds on the worker's clock; money is USD.
 
     ``value`` also holds what was finished when the status is not ``succeeded``; a child leaves it out where
-    its parent's value holds it at the same place.
+    its parent's value holds it at the same place. ``possible_duplicate_calls``, of a task that was taken up again
+    after a crash or a rebalance, is how many of its calls at most were made twice.
     """
 
     task_id: str
@@ -112,6 +113,7 @@ class Result(Struct, frozen=True, kw_only=True):
     agreement: float | UnsetType = UNSET
     children: tuple[Result, ...] | dict[str, Result] | UnsetType = UNSET
     claim_check: ClaimCheck | UnsetType = UNSET
+    possible_duplicate_calls: int | UnsetType = UNSET
 
     @property
     def succeeded(self) -> bool:

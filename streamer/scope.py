@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CANCEL_GRACE = 1.0
+PARK_AFTER = 5.0
 
 
 class Scope(RunSlot):
@@ -33,6 +34,10 @@ class Scope(RunSlot):
     """Those under way: they end when they like."""
     closed = False
     """Its task has its result: no call begins any more."""
+    journaled = 0
+    """Calls that are journaled, made or recalled."""
+    repeated = repeated_before = 0
+    """Calls of this run, and of those before as far as known, that an earlier run may have made as well."""
 
     def __init__(self, task_id: str, grace: float = CANCEL_GRACE) -> None:
         super().__init__()

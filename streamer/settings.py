@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ordering: Literal["none", "key"] = "none"
     drain_timeout: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     revoke_timeout: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
+    park_after: Annotated[float, Meta(ge=0, le=86_400)] = 5.0
     session_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
     max_message_bytes: Positive = 1_048_576
     partitions: Positive | None = None

@@ -12,6 +12,7 @@ from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
 from streamer.scope import Scope, own_cancellation
 
 if TYPE_CHECKING:
+    from streamer.events import Outcome
     from streamer.results import Attempt
     from streamer.single import Single
     from streamer.tasks import TaskBase
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 """What has a meaning in paths and ids, so that the names of children can't be taken for it."""
+
+FORGOTTEN = (
+    *("deadline", "started", "finished", "value", "error", "skipped", "winner", "answered"),
+    *("outcome", "recalled", "certain"),
+)
+"""What a step that is run once more does not keep."""
 
 
 class Step:
@@ -52,6 +59,13 @@ class Step:
     answered: tuple[str, str | None, str | None, bool] | None = None
     first_token: float | None = None
     subscribed: set[asyncio.Task[Any]] | None = None
+    outcome: Outcome | None = None
+    """What its task's journal remembers of its last attempt; ``recalled`` from an earlier run."""
+    recalled = False
+    certain = False
+    """Whether no earlier run of its task can have come to its end."""
+    races = 0
+    """How often it was run, if it is a race."""
 
     def __init__(self, scope: Scope, path: str = "", place: str | None = None) -> None:
         self.scope = scope
@@ -101,7 +115,7 @@ class Step:
 
     def anew(self) -> None:
         """It will be run once more: only what identifies it, what was called and what was paid for remain."""
-        for name in ("deadline", "started", "finished", "value", "error", "skipped", "winner", "answered"):
+        for name in FORGOTTEN:
             self.__dict__.pop(name, None)
         self.named = self.combines = False
 
@@ -126,6 +140,8 @@ class Step:
             raise
         finally:
             self.finished = scope.loop.time()
+            if scope.journal is not None:
+                self.certain = certain.get() is scope
         return value
 
     async def make(self, single: Single[T]) -> T:
@@ -178,6 +194,12 @@ class Step:
         await self.scope.sleep(seconds)
 
 
+certain: ContextVar[Scope | None] = ContextVar("streamer_certain", default=None)
+"""Set to a scope where no earlier run of its task can have come: behind an attempt that none had remembered.
+
+It holds along one line of execution only. What ran beside it, or in another run may have been cut short by a
+timeout, proves nothing: then a call counts as one that may have been made before.
+"""
 current: ContextVar[Step | None] = ContextVar("streamer_step", default=None)
 
 

@@ -29,6 +29,7 @@ ALLOWED = (
     "max_message_bytes",
     "ordering",
     "outstanding",
+    "park_after",
     "partitions",
     "revoke_timeout",
 )
@@ -111,11 +112,13 @@ class Topology:
         retry_on: type[Exception] | tuple[type[Exception], ...] = (),
         run_in: str | None = None,
         concurrency: int | None = None,
+        journal: bool = False,
     ) -> Any:
         """Register a function that tasks of kind ``function`` call by name.
 
         A plain one runs in a thread, an async one on the loop. ``retry_on`` names exceptions that may pass by
-        themselves; ``concurrency`` is how many of its calls run at once.
+        themselves; ``concurrency`` is how many of its calls run at once; ``journal`` has what it returns, a plain
+        value, remembered across crashes, so that it is not called again.
         """
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,15 +127,29 @@ class Topology:
                 raise SettingsError(f"Topology {self.name!r} has two functions named {known_as!r}.")
             types = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
             self.functions[known_as] = FunctionTarget(
-                function, known_as, retry_on=types, run_in=run_in, concurrency=concurrency
+                function, known_as, retry_on=types, run_in=run_in, concurrency=concurrency, journal=journal
             )
             return function
 
         return register if function is None else register(function)
 
-    def engine(self, slots: Slots | None = None, listener: Listener | None = None) -> Engine:
-        """What answers its tasks, in this process."""
-        return Engine(self.answer, functions=self.functions, retry=self.retry, slots=slots, listener=listener)
+    def engine(
+        self,
+        slots: Slots | None = None,
+        listener: Listener | None = None,
+        park_after: float | None = None,
+    ) -> Engine:
+        """What answers its tasks, in this process; ``park_after``, in seconds, by default as it is set."""
+        return Engine(
+            self.answer,
+            functions=self.functions,
+            retry=self.retry,
+            slots=slots,
+            listener=listener,
+            park_after=resolve({}, self.settings, {}).settings.park_after
+            if park_after is None
+            else park_after,
+        )
 
 
 def judged(annotated: Any, what: str) -> Any:

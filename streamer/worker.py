@@ -59,7 +59,7 @@ class Worker:
         self.group = settings.group or topology.name
         self.client_id = f"streamer-{topology.name}-{socket.gethostname()}-{os.getpid()}"
         self.slots = Slots(settings.concurrency)
-        self.engine = topology.engine(self.slots, listener)
+        self.engine = topology.engine(self.slots, listener, settings.park_after)
 
     def topics(self) -> list[Wanted]:
         """The topics it needs; the input first."""

@@ -31,6 +31,7 @@ SAID: dict[str, tuple[Any, str, Any]] = {
     "ordering": ("key", "key", "key"),
     "drain_timeout": (0.0, "1.5", 2.5),
     "revoke_timeout": (0.0, "1.5", 2.5),
+    "park_after": (0.0, "1.5", 2.5),
     "session_timeout": (6.0, "7.5", 8.5),
     "max_message_bytes": (5, "6", 7),
     "partitions": (5, "6", 7),
@@ -48,6 +49,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "ordering": ("random", "none or key"),
     "drain_timeout": ("-1", "`float` >= 0"),
     "revoke_timeout": ("1e9", "`float` <= 3600"),
+    "park_after": ("-1", "`float` >= 0"),
     "session_timeout": ("0.5", "`float` >= 1"),
     "max_message_bytes": ("-5", "`int` >= 1"),
     "partitions": ("0", "`int` >= 1"),
@@ -119,7 +121,7 @@ def test_a_wrong_value(name: str, place: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-@pytest.mark.parametrize("name", ["drain_timeout", "revoke_timeout", "session_timeout"])
+@pytest.mark.parametrize("name", ["drain_timeout", "revoke_timeout", "park_after", "session_timeout"])
 def test_times_are_finite(name: str, value: str) -> None:
     """Text can say NaN, a time can't be it."""
     for flags in ({name: float(value)}, {name: value}):

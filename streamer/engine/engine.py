@@ -8,9 +8,11 @@ from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from streamer.engine.compile import Compiler
 from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
-from streamer.events import Listener, TaskEnded
+from streamer.events import Listener, TaskEnded, TaskJournal
 from streamer.limits import Slots
 from streamer.not_yet import refuse_fields
 from streamer.operand import CALLS, as_single, resolve
@@ -18,7 +20,7 @@ from streamer.outcomes import result_of
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry, default_registry
 from streamer.results import Result
-from streamer.scope import CANCEL_GRACE, Scope, own_cancellation
+from streamer.scope import CANCEL_GRACE, PARK_AFTER, Scope, own_cancellation
 from streamer.single import Single
 from streamer.step import Step, current, restore
 from streamer.tasks import KIND_OF, Retry, TaskBase
@@ -29,7 +31,8 @@ class Engine:
 
     ``answer`` is a topology's function from a task to a Single, a Task or a value; without it a task of the wire
     means what it says. ``slots`` are the run slots: whoever runs a task holds one, and a back-off lends it to
-    others. ``cancel_grace`` is how many seconds a cancelled call is awaited.
+    others. ``cancel_grace`` is how many seconds a cancelled call is awaited. A back-off of ``park_after`` seconds and
+    more is long: a task that has a journal and does nothing else is parked.
     """
 
     def __init__(
@@ -42,12 +45,14 @@ class Engine:
         slots: Slots | None = None,
         listener: Listener | None = None,
         cancel_grace: float = CANCEL_GRACE,
+        park_after: float = PARK_AFTER,
     ) -> None:
         self.answer = answer
         self.providers = providers
         self.slots = slots
         self.listener = listener
         self.cancel_grace = cancel_grace
+        self.park_after = park_after
         self.strays = 0
         """Tasks that have their results while something of theirs still runs: it could not be cancelled."""
         self.compile = Compiler(providers, functions or {}, retry).compile
@@ -59,9 +64,11 @@ class Engine:
         task_id: str | None = None,
         received: float | None = None,
         deadline: float | None = None,
+        journal: TaskJournal | None = None,
     ) -> Result:
         """Answer one task. ``received`` is on the loop's clock, ``deadline`` in seconds since the epoch.
 
+        What the ``journal`` remembers of an earlier run is not called again, and what is called is noted there.
         Cancelling it cancels what it runs. Strays that outlive the grace keep the run slot until they end.
         """
         own = isinstance(task, TaskBase)
@@ -73,6 +80,9 @@ class Engine:
         scope.slots = self.slots
         scope.listener = self.listener
         scope.compile = self.compile
+        if journal is not None:
+            scope.journal = journal
+            scope.park_after = self.park_after
         step = Step(scope)
         now = step.started = scope.loop.time()
         if received is None:
@@ -110,6 +120,8 @@ class Engine:
         )
         if scope.lent or scope.tasks or scope.threads:
             self.leave(scope)
+        if journal is not None and journal.restarted:
+            result = replace(result, possible_duplicate_calls=scope.repeated_before + scope.repeated)
         if self.listener is not None:
             scope.emit(TaskEnded(result))
         return result
@@ -148,6 +160,7 @@ class Engine:
     def leave(self, scope: Scope) -> None:
         """Say what becomes of the run slot: lent already, or kept by strays until the last has ended."""
         scope.closed = True
+        scope.unpark()
         slots = self.slots
         strays = bool(scope.tasks or scope.threads)
         if slots is not None and (scope.lent or strays):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from streamer.limits.concurrency import Slots
+
+if TYPE_CHECKING:
+    from streamer.events import TaskJournal
 
 
 class RunSlot:
@@ -13,7 +17,9 @@ class RunSlot:
 
     Invariants: ``active`` counts the work under way, ``sleeping`` the back-offs, and ``strays`` holds what was
     cancelled and has not ended; the slot is lent only while there are sleepers and nothing of the rest; work begins
-    only with the slot in hand, and one wait for it serves all that would begin.
+    only with the slot in hand, and one wait for it serves all that would begin. A task with a journal is parked only
+    while the slot is lent and every sleeper sleeps for ``park_after`` seconds at least; each ``park`` has its
+    ``unpark``, before anything begins.
     """
 
     slots: Slots | None = None
@@ -21,6 +27,11 @@ class RunSlot:
     active = 0
     sleeping = 0
     reclaiming: asyncio.Future[None] | None = None
+    journal: TaskJournal | None = None
+    park_after = inf
+    brief = 0
+    """Back-offs too short for parking."""
+    parked = False
 
     def __init__(self) -> None:
         self.strays: set[asyncio.Future[Any]] = set()
@@ -33,23 +44,38 @@ class RunSlot:
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, without the slot if nothing else goes on."""
+        brief = seconds < self.park_after
         self.sleeping += 1
+        self.brief += brief
+        if brief and self.parked:
+            self.unpark()
         self.rest()
         try:
             await asyncio.sleep(seconds)
         finally:
             self.sleeping -= 1
+            self.brief -= brief
 
     def rest(self) -> None:
-        """Lend the slot if all that is left to do is wait."""
-        if self.slots is None or self.lent or not self.sleeping:
+        """Lend the slot if all that is left to do is wait; park if that is for long."""
+        if self.slots is None or self.parked or not self.sleeping or self.active or self.strays:
             return
-        if not (self.active or self.strays):
+        if not self.lent:
             self.lent = True
             self.slots.give()
+        if self.journal is not None and not self.brief and self.reclaiming is None:
+            self.parked = True
+            self.journal.park()
+
+    def unpark(self) -> None:
+        """Something goes on, or all of it has ended."""
+        if self.parked and self.journal is not None:
+            self.parked = False
+            self.journal.unpark()
 
     async def reclaim(self) -> None:
         """Wait until the slot is in hand again."""
+        self.unpark()
         slots = self.slots
         assert slots is not None
         while self.lent:

@@ -9,6 +9,7 @@ from streamer.errors import CallFailed, Cancelled, ChildrenFailed, Skipped
 from streamer.operand import as_single
 from streamer.operators.children import Children
 from streamer.operators.reduction import REDUCTIONS
+from streamer.remembering import joined
 from streamer.single import Operand, Single
 from streamer.step import Step
 
@@ -75,6 +76,8 @@ def parallel(
                     if keys[index] not in values and keys[index] not in failures:
                         note(index)
                 step.value = finished(keys, values, named, reduce)
+        if step.scope.journal is not None and not fail_fast:
+            joined(step.scope, steps)
         for index in range(begun, len(keys)):
             steps[index].skipped = why = "A sibling failed before it began."
             failures[keys[index]] = Skipped(why)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from streamer.errors import ChildrenFailed
+from streamer.errors import Cancelled, ChildrenFailed
 from streamer.operand import as_single
 from streamer.operators.children import Children
+from streamer.remembering import Win, joined
 from streamer.single import Operand, Single
 from streamer.step import Step
 
@@ -16,7 +18,8 @@ def race(*contenders: Operand, win_on: str = "success") -> Single[Any]:
 
     With ``win_on="completion"`` it is the first to end, well or not. Ties go to the lowest index. The losers are
     cancelled, and awaited within the grace. If all fail: one :class:`ChildrenFailed` with every failure by its
-    index. Without contenders: ``ValueError``.
+    index. Without contenders: ``ValueError``. A race that its task's journal remembers as won starts the winner
+    alone, and the others only should it fail.
     """
     if not contenders:
         raise ValueError("race() needs at least one contender.")
@@ -28,24 +31,48 @@ def race(*contenders: Operand, win_on: str = "success") -> Single[Any]:
         step.combines = True
         children = Children(step)
         failures: dict[int | str, Exception] = {}
+        steps = [step.child(index, single) for index, single in enumerate(singles)]
+        journal = step.scope.journal
+        win = None if journal is None else Win(journal, step, len(singles))
+        winner = None if win is None else win.recall()
+
+        def start(indices: Iterable[int]) -> None:
+            for index in indices:
+                children.start(index, steps[index], singles[index])
+
+        def won(index: int) -> None:
+            step.winner = index
+            if win is None:
+                return
+            joined(step.scope, (steps[index],))
+            if winner is None:
+                win.note(index)
+            for other, child in enumerate(steps):
+                if other not in children.tasks:
+                    child.refuse(Cancelled("Another contender had won before its task was taken up again."))
+
         try:
-            for index, single in enumerate(singles):
-                children.start(index, step.child(index, single), single)
+            start(range(len(singles)) if winner is None else (winner,))
             while len(failures) < len(singles):
                 for index in await children.next():
                     try:
                         value = children.outcome(index)
                     except Exception as error:
                         if win_on == "completion":
-                            step.winner = index
+                            won(index)
                             raise
                         failures[index] = error
                     else:
-                        step.winner = index
+                        won(index)
                         step.answered = children.steps[index].answered
                         return value
+                if winner in failures:
+                    start(index for index in range(len(singles)) if index != winner)
+                    winner = None
         finally:
             await children.stop()
+        if journal is not None:
+            joined(step.scope, steps)
         raise ChildrenFailed("race", dict(sorted(failures.items())), len(singles))
 
     return Single(

@@ -13,6 +13,7 @@ from streamer.errors import RETRIED, CallFailed, Category, ChildrenFailed, categ
 from streamer.events import RetryScheduled
 from streamer.operand import as_single
 from streamer.operators.backoff import delay
+from streamer.operators.remaining import again_wanted, back_off
 from streamer.scope import own_cancellation
 from streamer.single import Operand, Single
 from streamer.step import Step
@@ -38,7 +39,8 @@ def retry(
     ``retry_on`` is a collection of error categories and exception types, or a predicate; by default what passes by
     itself (network, timeout, rate limit, overload, server error, invalid response). ``retry_if_result`` asks for
     another attempt by the value; the last value is returned. A provider's Retry-After is obeyed where it is
-    longer than the back-off. A back-off holds no slot. Cancellation is never retried.
+    longer than the back-off. A back-off holds no slot; one that an earlier run of the task began, as its journal
+    remembers, is not begun anew. Cancellation is never retried.
     """
     if not isinstance(max_attempts, Retry):
         policy = checked({"max_attempts": max_attempts, **settings})
@@ -67,24 +69,26 @@ def retried(
 
         async def run(step: Step) -> Any:
             attempt, wait = 1, 0.0
+            scope = step.scope
             while True:
                 last = attempt >= policy.max_attempts
                 try:
                     value = await single.at(step)
                     if last or retry_if_result is None or not retry_if_result(value):
                         return value
-                    category, asked = Category.INVALID_RESPONSE, 0.0
+                    category, asked, failed = Category.INVALID_RESPONSE, 0.0, False
                 except Exception as error:
-                    if last or not wanted(error):
+                    if last or not (wanted(error) or (scope.journal is not None and again_wanted(step))):
                         raise
                     if own_cancellation():  # its code swallowed the cancellation, which is no failure
                         raise asyncio.CancelledError from error
-                    category, asked = category_of(error), retry_after(error)
+                    category, asked, failed = category_of(error), retry_after(error), True
                 wait = max(delay(policy, attempt, wait, chance), asked)
-                scope = step.scope
-                if scope.listener is not None:
-                    scope.emit(RetryScheduled(scope.task_id, step.path, attempt, wait, category))
-                await step.pause(wait)
+                left = wait if scope.journal is None else back_off(step, wait, failed)
+                if left is not None:
+                    if scope.listener is not None:
+                        scope.emit(RetryScheduled(scope.task_id, step.path, attempt, left, category))
+                    await step.pause(left)
                 step.winner = step.answered = None
                 attempt += 1
 

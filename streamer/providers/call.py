@@ -34,8 +34,10 @@ class ProviderCall(Call):
         parameters: dict[str, Any],
         task: TaskBase | None = None,
         clock: float | None = None,
+        journaled: bool = True,
     ) -> None:
         super().__init__(name, model, slots, clock, task)
+        self.journaled = journaled
         self.provider = provider
         self.messages = messages
         self.parameters = parameters
@@ -44,8 +46,19 @@ class ProviderCall(Call):
 
     def copy(self, messages: tuple[Message, ...], clock: float | None) -> ProviderCall:
         return ProviderCall(
-            self.provider, self.name, self.model, self.slots, messages, self.parameters, self.task, clock
+            self.provider,
+            self.name,
+            self.model,
+            self.slots,
+            messages,
+            self.parameters,
+            self.task,
+            clock,
+            self.journaled,
         )
+
+    def question(self) -> Any:
+        return self.name, self.model, self.messages, self.parameters
 
     def bounded(self, seconds: float) -> Single[Any]:
         return self.copy(self.messages, seconds if self.clock is None else min(seconds, self.clock))

@@ -31,6 +31,7 @@ class Echo:
     """
 
     ends_when_cancelled = True
+    free = True
 
     def __init__(
         self, script: Script | None = None, *, strict: bool = False, keep_calls: bool = False

@@ -26,7 +26,8 @@ class FunctionTarget:
 
     ``run_in="thread"`` keeps a blocking function off the event loop, and is the default for a plain one; an async
     one runs on the loop. ``retry_on`` names exceptions that may pass by themselves. A thread can't be cancelled: it
-    keeps its slot, and its task's, until it ends.
+    keeps its slot, and its task's, until it ends. With ``journal`` what it returned is remembered across crashes, as
+    an answer that was paid for, provided that it is a plain value.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class FunctionTarget:
         retry_on: type[Exception] | tuple[type[Exception], ...] = (),
         run_in: str | None = None,
         concurrency: int | None = None,
+        journal: bool = False,
     ) -> None:
         if run_in not in (None, "thread", "loop"):
             raise SettingsError(f"function {name!r}: run_in is 'thread' or 'loop', not {run_in!r}.")
@@ -45,6 +47,7 @@ class FunctionTarget:
             raise SettingsError(f"function {name!r}: retry_on holds exception types, not {retry_on!r}.")
         self.function = function
         self.name = name
+        self.journal = journal
         self.retry_on = types
         plain = not any(
             check(thing)
@@ -86,12 +89,16 @@ class FunctionCall(Call):
     ) -> None:
         super().__init__("function", target.name, target.slots, clock, task)
         self.target = target
+        self.journaled = target.journal
         self.args = args
         self.arguments = named
 
     def bounded(self, seconds: float) -> Single[Any]:
         clock = seconds if self.clock is None else min(seconds, self.clock)
         return FunctionCall(self.target, self.args, self.arguments, self.task, clock)
+
+    def question(self) -> Any:
+        return self.target.name, self.args, self.arguments
 
     async def perform(self, step: Step, attempt_id: str) -> Any:
         del attempt_id  # a function has no place for it

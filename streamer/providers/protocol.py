@@ -69,7 +69,8 @@ class Provider(Protocol):
     ``finish_reason`` is cut, and never a success.
 
     Optional attributes: ``ends_when_cancelled = True`` promises that a cancelled call ends at once, so that it
-    needs no asyncio task of its own under a timeout; ``context_window`` in tokens; ``async def close()``.
+    needs no asyncio task of its own under a timeout; ``free = True`` that a call costs nothing, so that its answers
+    are not journaled; ``context_window`` in tokens; ``async def close()``.
     """
 
     def answer(self, request: Request) -> Awaitable[Any] | AsyncIterator[Any]:

@@ -13,6 +13,8 @@ from streamer.providers.target import Target as Target
 from streamer.providers.target import Wrapped
 
 FORGOTTEN_AFTER = 600.0
+OF_ALL = ("concurrency", "journal")
+"""Settings that every provider has."""
 UNDECLARED = 1_000
 """How many models that only tasks name are kept; a task's text must not decide what memory a worker needs."""
 
@@ -44,9 +46,11 @@ class Registry:
         provider, rest = (
             build(source, dict(settings)) if isinstance(source, str) else (adapt(source), settings)
         )
-        unknown = set(rest) - {"concurrency"}
+        unknown = set(rest) - set(OF_ALL)
         if unknown:
             raise SettingsError(f"provider {name!r} has no setting {', '.join(sorted(unknown))}.")
+        if not isinstance(rest.get("journal", True), bool):
+            raise SettingsError(f"journal of provider {name!r} is true or false, not {rest['journal']!r}.")
         target = self.declared[name] = Target(name, provider, settings, source)
         if isinstance(source, str) and name != source:
             target.model = source.partition(":")[2].partition("?")[0] or None
@@ -110,14 +114,14 @@ def adapt(source: Any) -> Provider:
 def build(name: str, settings: dict[str, Any]) -> tuple[Provider, dict[str, Any]]:
     """The provider that ``scheme:rest`` names, and the settings that are not its own."""
     scheme, colon, rest = name.partition(":")
-    concurrency = {"concurrency": settings.pop("concurrency")} if "concurrency" in settings else {}
+    of_all = {setting: settings.pop(setting) for setting in OF_ALL if setting in settings}
     if not colon or scheme not in SCHEMES:
         raise SettingsError(
             f"No provider {name!r} is known. A model is 'PROVIDER:MODEL' with one of "
             f"{', '.join(f'{known}:' for known in SCHEMES)} or a name that the topology declared."
         )
     try:
-        return SCHEMES[scheme](rest, settings), concurrency
+        return SCHEMES[scheme](rest, settings), of_all
     except TypeError as error:
         raise SettingsError(f"provider {name!r}: {error}") from error
 
@@ -155,7 +159,8 @@ default_registry = Registry()
 def provider(source: str | Provider | Callable[[Request], Any], **settings: Any) -> Target:
     """A provider by its name (``openai:gpt-4o-mini``), or of a callable or object with ``answer(request)``.
 
-    ``concurrency`` is how many of its calls run at once, over all who name it; ``name`` renames it; further
-    settings are the provider's own. The same name again is the same provider; with other settings it is an error.
+    ``concurrency`` is how many of its calls run at once, over all who name it; ``name`` renames it; ``journal`` says
+    whether its answers are remembered across crashes, as those of all but free ones are; further settings are the
+    provider's own. The same name again is the same provider; with other settings it is an error.
     """
     return default_registry.declare(source, settings)

@@ -36,6 +36,7 @@ class Target:
         scheme, _, rest = name.partition(":")
         self.name = scheme
         self.model = rest.partition("?")[0] or None
+        self.journaled: bool = settings.get("journal", not getattr(provider, "free", False))
         limit = settings.get("concurrency")
         self.slots = Slots(limit, f"concurrency of provider {name!r}") if limit is not None else None
 
@@ -60,7 +61,15 @@ class Target:
         """One call; ``clock`` is the attempt's, in seconds."""
         parameters = task.parameters if task is not None else None
         return ProviderCall(
-            self.provider, self.name, self.model, self.slots, messages, parameters or {}, task, clock
+            self.provider,
+            self.name,
+            self.model,
+            self.slots,
+            messages,
+            parameters or {},
+            task,
+            clock,
+            self.journaled,
         )
 
     async def close(self) -> None:
