@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import msgspec
 from msgspec import Struct
 
 from streamer.events import Outcome
+from streamer.kafka.metadata import Identity
 
 VERSION = 1  # a reader accepts its own version and, once there is one, the version before
 
@@ -14,12 +17,14 @@ class Epoch(Struct, frozen=True, tag="epoch", array_like=True):
     """A new owner of the partition begins: what former owners write behind this counts no more."""
 
     nonce: bytes
+    origin: bytes
 
 
 class Noted(Struct, frozen=True, tag="noted", array_like=True):
     """The owner ``nonce``, whose marker is the journal's record ``epoch``, noted this of the task at ``offset``."""
 
     nonce: bytes
+    origin: bytes
     epoch: int
     offset: int
     outcome: Outcome
@@ -31,6 +36,13 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS: dict[int, msgspec.msgpack.Decoder[Entry]] = {VERSION: msgspec.msgpack.Decoder(Entry)}
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _UNWRITABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+
+
+def origin(group: str, topic: str, identity: Identity) -> bytes:
+    """Whose offsets a journal's records speak of: a topic made anew, or another group, has another one."""
+    return blake2b(
+        "\n".join((group, topic, identity.cluster_id, identity.topic_id)).encode(), digest_size=8
+    ).digest()
 
 
 class Unwritable(ValueError):

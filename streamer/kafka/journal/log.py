@@ -48,8 +48,9 @@ class Log:
       times its number of records before the end.
     """
 
-    def __init__(self, nonce: bytes) -> None:
+    def __init__(self, nonce: bytes, origin: bytes) -> None:
         self.nonce = nonce
+        self.origin = origin
         self.epoch: int | None = None
         """Where the owner's marker is; None until it is written."""
         self.end = 0
@@ -87,8 +88,10 @@ class Log:
 
     def forget(self, offset: int) -> None:
         """The task is finished."""
-        for kept in self._tasks.pop(offset, {}).values():
-            self._needed.pop(kept, None)
+        task = self._tasks.pop(offset, None)
+        if task is not None:
+            for kept in task.values():
+                self._needed.pop(kept, None)
 
     def settled(self, ticket: int) -> bool:
         """Whether it needs no more waiting for: it is durable, or need not be, or can't."""
@@ -128,7 +131,7 @@ class Log:
             raise ValueError("one batch at a time")
         if self.epoch is None:
             self._marking = True
-            marker = Epoch(self.nonce)
+            marker = Epoch(self.nonce, self.origin)
             return [(key(marker), encode(marker))]
         self._queue_aged()
         records: list[tuple[bytes, bytes]] = []
@@ -211,7 +214,7 @@ class Log:
         return self.end - position > max(FEW, SHARE * len(self._needed))
 
     def _record(self, kept: Kept, epoch: int) -> tuple[bytes, bytes] | None:
-        entry = Noted(self.nonce, epoch, kept.offset, kept.outcome)
+        entry = Noted(self.nonce, self.origin, epoch, kept.offset, kept.outcome)
         try:
             return key(entry), encode(entry)
         except Unwritable as error:

@@ -8,7 +8,11 @@ FIRST, SECOND = b"first---", b"second--"
 
 
 def note(nonce: bytes, epoch: int, serial: int = 0) -> Noted:
-    return Noted(nonce, epoch, 7, outcome(serial))
+    return Noted(nonce, b"origin--", epoch, 7, outcome(serial))
+
+
+def marker(nonce: bytes) -> Epoch:
+    return Epoch(nonce, b"origin--")
 
 
 def admitted(*entries: Epoch | Noted) -> list[bool]:
@@ -23,7 +27,7 @@ def test_before_any_marker_everything_counts() -> None:
 
 
 def test_what_was_noted_before_a_marker_stays_valid_and_what_its_owner_notes_later_does_not() -> None:
-    assert admitted(Epoch(FIRST), note(FIRST, 0), Epoch(SECOND), note(FIRST, 0), note(SECOND, 2)) == [
+    assert admitted(marker(FIRST), note(FIRST, 0), marker(SECOND), note(FIRST, 0), note(SECOND, 2)) == [
         True,
         False,
         True,
@@ -37,4 +41,4 @@ def test_a_former_owner_does_not_count_either_where_the_markers_are_not_read() -
 
 
 def test_a_marker_that_was_written_twice_changes_nothing() -> None:
-    assert admitted(Epoch(SECOND), Epoch(SECOND), note(SECOND, 1)) == [True]
+    assert admitted(marker(SECOND), marker(SECOND), note(SECOND, 1)) == [True]

@@ -14,12 +14,13 @@ from streamer.kafka.journal.log import FEW, SHARE, Log
 from tests.kafka.journal.outcomes import outcome
 
 MUCH = 10**6
+ORIGIN = b"origin--"
 
 
 def opened(nonce: bytes = b"me------", at: int = 0) -> Log:
-    log = Log(nonce)
+    log = Log(nonce, ORIGIN)
     (marker,) = log.take(MUCH)
-    assert decode(marker[1]) == Epoch(nonce)
+    assert decode(marker[1]) == Epoch(nonce, ORIGIN)
     log.written(at)
     return log
 
@@ -30,13 +31,13 @@ def serials(records: Any) -> list[int]:
 
 def test_the_marker_is_written_before_all_else() -> None:
     """A note made meanwhile waits; the marker that failed is written again."""
-    log = Log(b"me------")
+    log = Log(b"me------", ORIGIN)
     ticket = log.note(7, outcome())
     assert len(log.take(MUCH)) == 1
     log.failed()
     assert not log.settled(0)
     (marker,) = log.take(MUCH)
-    assert decode(marker[1]) == Epoch(b"me------")
+    assert decode(marker[1]) == Epoch(b"me------", ORIGIN)
     log.written(40)
     assert (log.epoch, log.end, log.settled(0), log.settled(ticket)) == (40, 41, True, False)
 
@@ -163,7 +164,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(lost=st.integers(0, 2))
     def open(self, lost: int) -> None:
         """The owner crashes, or thinks it is one still; another begins from what was committed."""
-        log = Log(len(self.owners).to_bytes(8))
+        log = Log(len(self.owners).to_bytes(8), ORIGIN)
         for _ in range(lost):
             self.append(log.take(MUCH))
             log.failed()
