@@ -14,20 +14,25 @@ FEW = 1_000
 SHARE = 4
 """… or so many times what is needed, if that is more; what is older is appended again."""
 AT_ONCE = 500
+TOO_LARGE = "it is larger than the journal's topic allows (max.message.bytes)"
 OVERHEAD = 64
 """Bytes that a record takes beside key and value, and a batch beside its records; at most."""
 
 
 class Kept:
-    """One outcome in memory; ``position`` is its record's offset in the journal, once there is one."""
+    """One outcome in memory; ``position`` is its record's offset in the journal, once there is one.
 
-    __slots__ = ("offset", "outcome", "position", "queued")
+    Until then ``before`` is what the journal holds of the same attempt.
+    """
+
+    __slots__ = ("before", "offset", "outcome", "position", "queued")
 
     def __init__(self, offset: int, outcome: Outcome, position: int = -1) -> None:
         self.offset = offset
         self.outcome = outcome
         self.position = position
         self.queued = False
+        self.before: Kept | None = None
 
 
 class Log:
@@ -40,9 +45,9 @@ class Log:
     Invariants:
 
     * What is settled is recalled: when ``settled(ticket)``, a restore from the ``low_water`` of that moment or
-      of any later one finds the note, unless its task was forgotten or it was noted anew.
-    * ``low_water`` is at or below every record that is needed: written, of a task that is not forgotten, and not
-      noted anew. Without any it is the end, as far as that is known.
+      of any later one finds the note, or a later one of that attempt, unless its task was forgotten.
+    * ``low_water`` is at or below every record that is needed: the last one written of an attempt of a task that
+      is not forgotten. Without any it is the end, as far as that is known.
     * Tickets are settled in their order, each once; nothing is written twice but what failed and what grew old.
     * The log stays short: with nothing waiting, all that is needed lies within the larger of `FEW` and `SHARE`
       times its number of records before the end.
@@ -66,6 +71,10 @@ class Log:
         self._marking = False
         self._durable = -1
         self._alone = 0
+        self._most = 2**63
+        """Bytes of key and value that are not known to be too many."""
+        self._size = 0
+        """Those of the record that was taken last."""
 
     # --- what tasks say and ask
 
@@ -91,7 +100,7 @@ class Log:
         task = self._tasks.pop(offset, None)
         if task is not None:
             for kept in task.values():
-                self._needed.pop(kept, None)
+                self._drop(kept)
 
     def settled(self, ticket: int) -> bool:
         """Whether it needs no more waiting for: it is durable, or need not be, or can't."""
@@ -103,7 +112,7 @@ class Log:
         """A note that counts, of an unfinished task, read at ``position``; in the order of the journal."""
         kept = Kept(noted.offset, noted.outcome, position)
         self._keep(kept)
-        self._needed[kept] = None
+        self._enter(kept)
 
     @property
     def low_water(self) -> int:
@@ -143,6 +152,7 @@ class Log:
                 size += len(record[0]) + len(record[1]) + OVERHEAD
                 if records and (size > most_bytes or self._alone):
                     break
+                self._size = len(record[0]) + len(record[1])
                 records.append(record)
                 self._sent.append(kept)
             self._taken.append(self._pending.popleft())
@@ -163,8 +173,7 @@ class Log:
         for position, kept in enumerate(self._sent, base):
             if self._is_current(kept):
                 kept.position = position
-                self._needed[kept] = None
-                self._needed.move_to_end(kept)
+                self._enter(kept)
         self.end = base + len(self._sent)
         self._settle()
 
@@ -175,11 +184,15 @@ class Log:
         self._taken, self._sent = [], []
 
     def refused(self) -> None:
-        """It is too large: its records are to be taken one by one, and the one that is it alone is given up."""
+        """It is too large: its records are to be taken one by one, and one that is it alone is given up.
+
+        So are all that are as large, from then on: to be refused costs the writer its producer.
+        """
         if len(self._sent) > 1:
             self._alone = len(self._sent)
         elif self._sent:
-            self._give_up(self._sent[0], "it is larger than the journal's topic allows (max.message.bytes)")
+            self._most = self._size - 1
+            self._give_up(self._sent[0], TOO_LARGE)
         self.failed()
 
     # --- inside
@@ -191,8 +204,19 @@ class Log:
         which = (kept.outcome.path, kept.outcome.number)
         before = task.get(which)
         if before is not None:
-            self._needed.pop(before, None)
+            kept.before = before if before.position >= 0 else before.before
         task[which] = kept
+
+    def _enter(self, kept: Kept) -> None:
+        """It is the last in the journal, and takes the place of what was there of its attempt."""
+        self._drop(kept)
+        kept.before = None
+        self._needed[kept] = None
+
+    def _drop(self, kept: Kept) -> None:
+        self._needed.pop(kept, None)
+        if kept.before is not None:
+            self._needed.pop(kept.before, None)
 
     def _is_current(self, kept: Kept) -> bool:
         task = self._tasks.get(kept.offset)
@@ -216,16 +240,20 @@ class Log:
     def _record(self, kept: Kept, epoch: int) -> tuple[bytes, bytes] | None:
         entry = Noted(self.nonce, self.origin, epoch, kept.offset, kept.outcome)
         try:
-            return key(entry), encode(entry)
+            record = key(entry), encode(entry)
         except Unwritable as error:
             self._give_up(kept, str(error))
             return None
+        if len(record[0]) + len(record[1]) > self._most:
+            self._give_up(kept, TOO_LARGE)
+            return None
+        return record
 
     def _give_up(self, kept: Kept, why: str) -> None:
         """It can't be written, and is unknown from now on."""
         self.unwritable.append((kept.offset, why))
         del self._tasks[kept.offset][kept.outcome.path, kept.outcome.number]
-        self._needed.pop(kept, None)
+        self._drop(kept)
 
     def _settle(self) -> None:
         for kept in self._taken:

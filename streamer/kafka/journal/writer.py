@@ -165,7 +165,7 @@ class JournalWriter:
         self.idle(channel)
         self.producing.troubled = True
         channel.due = not channel.closed
-        if isinstance(error, TOO_LARGE):
+        if isinstance(error, TOO_LARGE) and channel.log.epoch is not None:
             channel.log.refused()
             self.wake.set()
             return

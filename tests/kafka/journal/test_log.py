@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streamer.kafka.journal import log as log_module
-from streamer.kafka.journal.entries import Epoch, decode
+from streamer.kafka.journal.entries import Epoch, Noted, decode, encode
 from streamer.kafka.journal.epochs import Epochs
 from streamer.kafka.journal.log import FEW, SHARE, Log
 from tests.kafka.journal.outcomes import outcome
@@ -91,7 +91,7 @@ def test_a_batch_holds_so_many_bytes_at_most_but_for_one_larger_record() -> None
 def test_the_one_of_a_batch_that_is_too_large_is_found_and_given_up() -> None:
     """The others are written; who waits for it need not wait longer."""
     log = opened()
-    tickets = [log.note(offset, outcome(offset)) for offset in range(3)]
+    tickets = [log.note(offset, outcome(offset, value="x" * (offset == 1))) for offset in range(3)]
     assert len(log.take(MUCH)) == 3
     log.refused()
     written = []
@@ -107,6 +107,19 @@ def test_the_one_of_a_batch_that_is_too_large_is_found_and_given_up() -> None:
     assert [offset for offset, _ in log.unwritable] == [1]
     assert all(map(log.settled, tickets))
     assert log.recall(1, "a", 1) is None
+
+
+def test_what_is_as_large_as_what_was_refused_is_not_tried() -> None:
+    """To be refused costs the writer its producer; what is smaller is tried as before."""
+    log = opened()
+    log.note(1, outcome(value="x" * 1_000))
+    log.take(MUCH)
+    log.refused()
+    assert log.take(MUCH) == []
+    for offset, size in ((2, 1_001), (3, 1_000), (4, 999)):
+        log.note(offset, outcome(offset, value="x" * size))
+    assert serials(log.take(MUCH)) == [4]
+    assert [offset for offset, _ in log.unwritable] == [1, 2, 3]
 
 
 def test_what_cannot_be_encoded_is_given_up() -> None:
@@ -135,6 +148,21 @@ def test_what_grew_old_is_appended_again() -> None:
     assert log.low_water == 1
     log.written(log.end)
     assert (log.low_water, log.waiting) == (FEW + 2, False)
+
+
+def test_what_is_noted_anew_is_needed_until_the_new_note_is_written() -> None:
+    """A crash between finds one of the two."""
+    log = opened()
+    log.restore(0, decode(encode(Noted(b"other---", ORIGIN, 0, 7, outcome(1)))))
+    log.note(7, outcome(2))
+    log.note(7, outcome(3))
+    assert log.low_water == 0
+    assert serials(log.take(MUCH)) == [3]
+    log.written(1)
+    assert log.low_water == 1
+    log.note(7, outcome(4))
+    log.forget(7)
+    assert log.low_water == log.end
 
 
 class LogMachine(RuleBasedStateMachine):
@@ -269,7 +297,8 @@ class LogMachine(RuleBasedStateMachine):
             needed = [kept.position for kept in log._needed]
             assert needed == sorted(needed)
             assert log.low_water == min(needed, default=log.end)
-            assert all(kept is log._tasks[kept.offset][kept.outcome.path, 1] for kept in log._needed)
+            current = [kept for task in log._tasks.values() for kept in task.values()]
+            assert set(log._needed) <= {*current, *(kept.before for kept in current)}
 
     @invariant()
     def the_log_stays_short(self) -> None:
