@@ -67,6 +67,15 @@ def test_what_was_forgotten_before_it_was_written_is_not_written() -> None:
     assert log.settled(log.ticket)
 
 
+def test_what_is_forgotten_while_it_is_written_is_not_needed() -> None:
+    log = opened()
+    log.note(7, outcome())
+    log.take(MUCH)
+    log.forget(7)
+    log.written(1)
+    assert log.low_water == log.end == 2
+
+
 def test_a_failed_batch_is_taken_again_before_what_came_later() -> None:
     log = opened()
     log.note(7, outcome(1))
@@ -144,8 +153,11 @@ def test_what_grew_old_is_appended_again() -> None:
         log.written(offset + 1)
         log.forget(offset)
     assert (log.low_water, log.waiting) == (1, True)
-    assert serials(log.take(MUCH)) == [7]
-    assert log.low_water == 1
+    for _ in range(2):
+        assert serials(log.take(MUCH)) == [7]
+        assert log.low_water == 1
+        log.failed()
+    log.take(MUCH)
     log.written(log.end)
     assert (log.low_water, log.waiting) == (FEW + 2, False)
 
@@ -299,6 +311,13 @@ class LogMachine(RuleBasedStateMachine):
             assert log.low_water == min(needed, default=log.end)
             current = [kept for task in log._tasks.values() for kept in task.values()]
             assert set(log._needed) <= {*current, *(kept.before for kept in current)}
+
+    @invariant()
+    def each_ticket_is_settled_once(self) -> None:
+        for log in self.owners:
+            waiting = [*log._taken, *log._pending]
+            assert log._durable == log.ticket - len(waiting)
+            assert len(set(waiting)) == len(waiting)
 
     @invariant()
     def the_log_stays_short(self) -> None:
