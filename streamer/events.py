@@ -84,9 +84,14 @@ class TaskJournal(Protocol):
     yet. ``gone``: the task is no longer this worker's; no further call is to begin.
     """
 
-    restarted: bool
-    unsettled: bool
-    gone: bool
+    @property
+    def restarted(self) -> bool: ...
+
+    @property
+    def unsettled(self) -> bool: ...
+
+    @property
+    def gone(self) -> bool: ...
 
     def recall(self, path: str, number: int) -> Outcome | None:
         """The outcome of this attempt in an earlier run; the caller compares digests."""

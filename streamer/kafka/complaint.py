@@ -13,9 +13,12 @@ SLOW = 10.0
 class Complaint:
     """Remembers whether the output is stuck, and how long to wait before the next try."""
 
-    def __init__(self, warn: Callable[[str], None], waiting: Callable[[], int]) -> None:
+    def __init__(
+        self, warn: Callable[[str], None], waiting: Callable[[], int], what: str = "results"
+    ) -> None:
         self.warn = warn
         self.waiting = waiting
+        self.what = what
         self.stuck = False
         self.wait = RETRY_FIRST
 
@@ -24,7 +27,7 @@ class Complaint:
         if not self.stuck:
             self.stuck = True
             self.warn(
-                f"Can't write to {where}: {why}. {self.waiting()} results wait, nothing is lost; trying again."
+                f"Can't write to {where}: {why}. {self.waiting()} {self.what} wait, nothing is lost; trying again."
             )
 
     def withdraw(self, where: str) -> None:

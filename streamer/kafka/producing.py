@@ -1,16 +1,17 @@
-"""The producer that the sink writes with: one at a time, made anew when it can no longer be trusted."""
+"""The producer that sink and journal write with: one each, made anew when it can no longer be trusted."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from streamer.kafka import adapter
 
 START_WITHIN = 10.0
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
 
 
 class Producing:
@@ -65,9 +66,9 @@ class Producing:
             await stop(self.started, seconds)
 
 
-async def stop(producer: AIOKafkaProducer, seconds: float) -> None:
-    """Stop a producer, which by itself would wait for its batches without end."""
-    stopping = asyncio.get_running_loop().create_task(producer.stop())
+async def stop(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float) -> None:
+    """Stop a client, which by itself would wait without end: a producer for its batches, say."""
+    stopping = asyncio.get_running_loop().create_task(client.stop())
     await asyncio.wait((stopping,), timeout=seconds)
     if not stopping.done():
         stopping.cancel()

@@ -7,16 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import KafkaError
 from reactivex import abc
 
 from streamer.kafka.complaint import SLOW, Complaint
 from streamer.kafka.outlet import Outgoing, Outlet
 from streamer.kafka.placement import Placement
-from streamer.kafka.producing import Producing
+from streamer.kafka.producing import TOO_LARGE, Producing
 from streamer.kafka.record import LOST, Record
-
-TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
 
 
 class Sink(abc.ObserverBase[Any]):

@@ -16,8 +16,9 @@ from streamer.kafka.metadata import Identity
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.partition import Partition
 from streamer.kafka.placement import Placement
+from streamer.kafka.producing import TOO_LARGE
 from streamer.kafka.record import LOST, Record
-from streamer.kafka.sink import TOO_LARGE, too_large
+from streamer.kafka.sink import too_large
 from streamer.kafka.transaction import WITHIN, Line
 
 FENCED = (ProducerFenced, InvalidProducerEpoch)
