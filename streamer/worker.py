@@ -17,6 +17,7 @@ from streamer.kafka.claiming import Claiming
 from streamer.kafka.claims import LARGEST, open_store
 from streamer.kafka.clients import Clients
 from streamer.kafka.connection import Connection
+from streamer.kafka.journal.journals import Journals
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.notices import Notices
 from streamer.kafka.quarantine import Quarantine
@@ -56,6 +57,7 @@ class Worker:
         self.input = settings.input or topology.input
         self.output = settings.output or topology.output
         self.dead_letters = f"{topology.name}.dead-letters"
+        self.journal = f"{topology.name}.journal"
         self.group = settings.group or topology.name
         self.client_id = f"streamer-{topology.name}-{socket.gethostname()}-{os.getpid()}"
         self.slots = Slots(settings.concurrency)
@@ -64,10 +66,12 @@ class Worker:
     def topics(self) -> list[Wanted]:
         """The topics it needs; the input first."""
         dead_letters = {"max.message.bytes": str(DEAD_LETTER_BYTES), "retention.ms": str(30 * 86_400_000)}
+        journal = {**dead_letters, "cleanup.policy": "delete", "retention.ms": str(7 * 86_400_000)}
         return [
             Wanted(self.input, self.settings.partitions, {}, "input"),
             Wanted(self.output, None, {}, "output"),
             Wanted(self.dead_letters, 1, dead_letters, "dead letters"),
+            Wanted(self.journal, None, journal, "journal"),
         ]
 
     async def start(self, *, create_missing: bool = True) -> None:
@@ -77,11 +81,12 @@ class Worker:
         claiming = Claiming(store, settings.claim_check_bytes, Decoder(kind, LARGEST), self.warn)
         counts = await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
         self.source, self.sink = self.ends(counts[self.input])
-        await self.sink.start([self.output, self.dead_letters])
         try:
+            await self.journals.start()
+            await self.sink.start([self.output, self.dead_letters])
             await self.source.consumer.start()
         except BaseException:
-            await self.sink.close(5.0)
+            await self.close(5.0)
             raise
         decoder = Decoder(kind, settings.max_message_bytes)
         answering = Answering(self.source, self.engine, decoder, claiming)
@@ -105,6 +110,15 @@ class Worker:
         transactions = None
         if settings.delivery == "exactly-once":
             transactions = Transactions(clients.producer, self.group, **ways)
+        self.journals = Journals(
+            self.connection,
+            clients.producer,
+            clients.reader,
+            self.journal,
+            self.group,
+            self.warn,
+            lambda error: self.source.fail(error),
+        )
         source = Source(
             clients.consumer(),
             self.input,
@@ -115,6 +129,7 @@ class Worker:
             accept_loss=settings.accept_loss,
             quarantine=self.quarantine,
             transactions=transactions,
+            journals=self.journals,
             warn=self.warn,
         )
         sink = transactions or Sink(clients.producer, **ways)
@@ -143,5 +158,10 @@ class Worker:
             self.warn("The drain timeout came first; what was still running will be run again.")
         self.notices.close()
         await self.source.close(10.0)
-        await self.sink.close(10.0)
+        await self.close(10.0)
         return drained
+
+    async def close(self, seconds: float) -> None:
+        """Close the connections of what writes."""
+        await self.sink.close(seconds)
+        await self.journals.close(seconds)

@@ -83,7 +83,10 @@ class Answering:
             task_id=task_id or f"{message.topic}-{message.partition}-{message.offset}",
             received=received,
             deadline=deadline,
+            journal=self.source.memory(record),
         )
+        if result.possible_duplicate_calls:
+            self.source.possible_duplicates += result.possible_duplicate_calls
         return await self.claiming.result(message, result)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
@@ -27,7 +27,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     ``revoke_timeout`` seconds for what runs, commits, and suspends; what then comes back and was nobody else's
     meanwhile goes on as if nothing had happened, and the rest is closed, its work ended after a grace.
 
-    ``changed`` is set when something may be polled, or was taken; ``opened`` is called before anything is.
+    ``changed`` is set when something may be polled, or was taken; ``opened`` is called before anything is, ``leave``
+    awaited before partitions are suspended, and ``release`` called with each that is gone for good.
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         revoke_timeout: float,
         changed: asyncio.Event,
         opened: Callable[[], object],
+        leave: Callable[[float], Awaitable[object]],
+        release: Callable[[Partition], object],
         fail: Callable[[Exception], None],
         warn: Callable[[str], None],
     ) -> None:
@@ -46,6 +49,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.revoke_timeout = revoke_timeout
         self.changed = changed
         self.opened = opened
+        self.leave = leave
+        self.release = release
         self.fail = fail
         self.warn = warn
         self.loop = asyncio.get_running_loop()
@@ -75,6 +80,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.wait_for(self.changed.wait(), min(left, 0.1))
             except TimeoutError:
                 continue
+        await self.leave(max(1.0, end - self.loop.time()))
         await self.committer.commit_now(leaving, max(1.0, end - self.loop.time()), leaving=True)
         for tp, partition in self.partitions.items():
             if partition.is_open:
@@ -127,7 +133,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     def give_up(self, partitions: Iterable[Partition]) -> None:
         """They went elsewhere: what of them still runs is ended after a grace, and its results are dropped."""
         for partition in partitions:
-            partition.close()
+            self.close_one(partition)
             if partition.running:
                 self.warn(
                     f"{partition.topic}-{partition.number} went to another worker while {partition.running} of its "
@@ -138,7 +144,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     def reopen(self, partition: Partition) -> None:
         """Somebody else could commit in its place: if it is ours all the same, it is to be read anew."""
         tp = TopicPartition(partition.topic, partition.number)
-        partition.close()
+        self.close_one(partition)
         self.loop.call_later(GRACE, end_all, partition)
         if self.partitions.get(tp) is partition:
             self.warn(f"{tp.topic}-{tp.partition}: another worker had it meanwhile; it is read anew.")
@@ -154,8 +160,12 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         if self.opening is not None:
             self.opening.cancel()
         for partition in (*self.partitions.values(), *self.suspended.values()):
-            partition.close()
+            self.close_one(partition)
             end_all(partition)
+
+    def close_one(self, partition: Partition) -> None:
+        partition.close()
+        self.release(partition)
 
 
 def waited_for(partition: Partition) -> bool:

@@ -44,6 +44,12 @@ class Clients:
         )
         return consumer
 
+    def reader(self) -> AIOKafkaConsumer:
+        """A consumer of no group."""
+        return AIOKafkaConsumer(
+            **self.connection.client(self.client_id), enable_auto_commit=False, fetch_max_wait_ms=100
+        )
+
     def producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
         """An idempotent producer, or one for transactions."""
         once = {"transactional_id": transactional_id, "transaction_timeout_ms": int(WITHIN * 1000)}

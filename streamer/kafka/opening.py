@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
@@ -11,7 +12,7 @@ from msgspec import Struct
 from streamer.errors import StreamerError
 from streamer.kafka import adapter
 from streamer.kafka.metadata import Identity, Restored, decode
-from streamer.kafka.partition import Partition
+from streamer.kafka.partition import Journal, Partition
 from streamer.kafka.quarantine import after_crash
 
 
@@ -31,6 +32,10 @@ class Start(Struct, frozen=True):
     lost: int = 0
     restarted_below: int = 0
     crashed: bool = False
+
+    def unfinished(self, offset: int) -> bool:
+        """Whether a task at this offset is still to be answered."""
+        return offset >= self.frontier and not any(first <= offset < stop for first, stop in self.finished)
 
 
 def starting_point(restored: Restored | None, beginning: int, end: int) -> Start:
@@ -65,8 +70,18 @@ def starting_point(restored: Restored | None, beginning: int, end: int) -> Start
     )
 
 
+class Opening(NamedTuple):
+    """A partition that is about to be opened, with what is known of it."""
+
+    partition: Partition
+    restored: Restored | None
+    start: Start
+    nonce: bytes
+    identity: Identity
+
+
 class Opener:
-    """Opens partitions: fences others off, reads what the group has committed, seeks, and lets them begin."""
+    """Opens partitions: fences others off, reads what is committed and journaled, seeks, lets them begin."""
 
     def __init__(
         self,
@@ -76,9 +91,11 @@ class Opener:
         headroom: int,
         warn: Callable[[str], None],
         fence: Callable[[Sequence[Partition]], Awaitable[None]] | None = None,
+        restore: Callable[[list[Opening]], Awaitable[Mapping[Partition, Journal]]] | None = None,
     ) -> None:
         self.consumer = consumer
         self.fence = fence
+        self.restore = restore
         self.accept_loss = accept_loss
         self.headroom = headroom
         self.warn = warn
@@ -100,7 +117,8 @@ class Opener:
         found = await adapter.committed(consumer, list(tps))
         beginnings = await consumer.beginning_offsets(list(tps))
         ends = await consumer.end_offsets(list(tps))
-        foreign = []
+        foreign: list[Partition] = []
+        opening: list[Opening] = []
         for tp, partition in tps.items():
             restored = None
             if tp in found:
@@ -112,7 +130,11 @@ class Opener:
                 else:
                     adapter.seek(consumer, tp, partition.resume())
                 continue
-            self.begin(partition, restored, self.start(tp, restored, beginnings[tp], ends[tp]))
+            start = self.start(tp, restored, beginnings[tp], ends[tp])
+            opening.append(Opening(partition, restored, start, os.urandom(8), self.identities[tp.topic]))
+        journals = await self.restore(opening) if self.restore is not None else {}
+        for one in opening:
+            self.begin(one, journals.get(one.partition))
         return foreign
 
     def start(self, tp: TopicPartition, restored: Restored | None, beginning: int, end: int) -> Start:
@@ -133,16 +155,18 @@ class Opener:
             self.warn(f"{where}: {start.warning}")
         return start
 
-    def begin(self, partition: Partition, restored: Restored | None, start: Start) -> None:
-        tp = TopicPartition(partition.topic, partition.number)
-        if not adapter.seek(self.consumer, tp, start.frontier):
+    def begin(self, opening: Opening, journal: Journal | None) -> None:
+        """All is known: read from there."""
+        partition, restored, start, nonce, _ = opening
+        if not adapter.seek(self.consumer, TopicPartition(partition.topic, partition.number), start.frontier):
             return  # it was taken away again meanwhile
         opened = partition.open(
             start.frontier,
             start.finished,
-            nonce=os.urandom(8),
+            nonce=nonce,
             restarted_below=start.restarted_below,
             headroom=self.headroom,
+            journal=journal,
         )
         if opened and start.crashed and restored is not None and restored.marks is not None:
             partition.crashed = True

@@ -80,6 +80,8 @@ class Partition:
         self.trial: Trial | None = None
         self.level = 0
         self.journal: Journal | None = None
+        self.low_water: int | None = None
+        """The journal's, as it is committed."""
         self._closed = False
         self._clean: tuple[object, ...] | None = None
         self._begun_before = 0
@@ -262,6 +264,7 @@ class Partition:
         marks = commit.marks
         self._clean = (commit.frontier, commit.finished, marks.left, marks.trial, marks.level)
         self.reach = marks.reach
+        self.low_water = marks.low_water
         self._begun_before = self.begun
         return True
 

@@ -14,18 +14,22 @@ from streamer.errors import StreamerError
 from streamer.kafka import adapter
 from streamer.kafka.assignment import Assignment, end_work
 from streamer.kafka.committer import Committer, Committing
+from streamer.kafka.journal.journals import Journals
+from streamer.kafka.journal.memory import TaskMemory
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.ledger import SLACK
 from streamer.kafka.opening import LossFound, Opener
 from streamer.kafka.partition import Partition
 from streamer.kafka.quarantine import Quarantine
-from streamer.kafka.record import ADMITTED, LOST, Record
+from streamer.kafka.record import ADMITTED, LOST, PARKED, Record
 from streamer.kafka.transactions import Transactions
 from streamer.kafka.trials import Trials
 
 POLL = SLACK
 """Records a poll takes at most: what the windows leave room for, beyond which metadata might not fit."""
 IDLE = 0.5
+IDLERS = 10
+"""So many times ``outstanding`` may be parked, or wait behind their keys, before they count: they hold up nobody."""
 
 
 class Source:
@@ -51,6 +55,7 @@ class Source:
         accept_loss: bool = False,
         quarantine: Quarantine | None = None,
         transactions: Transactions | None = None,
+        journals: Journals | None = None,
         warn: Callable[[str], None] = print,
     ) -> None:
         self.consumer = consumer
@@ -67,6 +72,7 @@ class Source:
             headroom=concurrency,
             warn=warn,
             fence=transactions.fence if transactions is not None else None,
+            restore=journals.restore if journals is not None else None,
         )
         self.committer: Committing = transactions or Committer(consumer, self.opened, opener.identities, warn)
         self.assignment = Assignment(
@@ -75,15 +81,18 @@ class Source:
             revoke_timeout=revoke_timeout,
             changed=self.room,
             opened=self.reopened,
+            leave=self.leave_journals,
+            release=self.release,
             fail=self.fail,
             warn=warn,
         )
+        self.journals = journals
         self.quarantine = quarantine
         self.trials = Trials(quarantine, self.committer, self.opened, self.send)
         if transactions is not None:
             transactions.attach(self.opened, opener.identities, consumer, self.assignment.reopen)
         self.observer: abc.ObserverBase[Record] | None = None
-        self.waiting = self.working = self.parked = self.late = 0
+        self.waiting = self.working = self.parked = self.late = self.possible_duplicates = 0
         self.flush: Callable[[], object] = lambda: None
         """Told when results that were kept back may go out, or are to be dropped."""
         self.stopping = False
@@ -98,6 +107,19 @@ class Source:
         """Partitions came, or went for good."""
         self.quarantine.review()
         self.flush()
+
+    async def leave_journals(self, seconds: float) -> None:
+        """What was noted is durable before the partitions may be somebody else's."""
+        if self.journals is not None:
+            await self.journals.flush(min(seconds, 5.0))
+
+    def release(self, partition: Partition) -> None:
+        if self.journals is not None:
+            self.journals.release(partition)
+
+    def memory(self, record: Record) -> TaskMemory | None:
+        """What its task remembers."""
+        return None if self.journals is None else self.journals.memory(record, self.park, self.unpark)
 
     def opened(self) -> Iterable[Partition]:
         return self.assignment.partitions.values()
@@ -131,7 +153,9 @@ class Source:
 
     async def turn(self) -> None:
         """One poll, or a wait for room; then a commit if it is time."""
-        free = self.outstanding - self.waiting - self.working - (self.lanes.waiting if self.lanes else 0)
+        idle = self.parked + (self.lanes.waiting if self.lanes else 0)
+        crowd = max(0, idle - IDLERS * self.outstanding)
+        free = self.outstanding - self.waiting - self.working - crowd
         ready = [tp for tp, partition in self.partitions.items() if partition.has_room]
         busy = free < self.outstanding
         patience = self.committer.patience() if busy else IDLE
@@ -147,6 +171,8 @@ class Source:
             return
         self.deliver(polled)
         self.committer.tick()
+        if self.journals is not None:
+            self.journals.tick(self.opened())
 
     async def change(self, seconds: float) -> None:
         """Wait until there is room, or something else has changed; at most so long."""
@@ -203,12 +229,13 @@ class Source:
 
     def park(self, record: Record) -> None:
         """All that it does is wait for long: it does not count until it goes on."""
-        if record.partition.park(record):
-            self.working -= 1
-            self.parked += 1
-            self.room.set()
+        record.partition.park(record)
+        self.working -= 1
+        self.parked += 1
+        self.room.set()
 
     def unpark(self, record: Record) -> None:
+        """It goes on; what was let go meanwhile only ends."""
         if record.partition.unpark(record):
             self.parked -= 1
             self.working += 1
@@ -216,6 +243,8 @@ class Source:
     def answered(self, record: Record) -> bool:
         """It has its result; False when its partition is gone, and the result with it."""
         record.work = None
+        if record.state is PARKED:
+            self.unpark(record)
         if record.state is LOST:  # it was parked, and let go
             self.parked -= 1
             self.leave(record)
@@ -276,6 +305,7 @@ class Source:
         """Commit what is finished and leave the group, bounded in time."""
         end = self.loop.time() + seconds
         self.trials.close()
+        await self.leave_journals(seconds)
         if not await self.committer.commit_now(list(self.opened()), seconds, leaving=True):
             self.warn("The last commit was not acknowledged in time; what it held will be run again.")
         self.assignment.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -133,6 +133,15 @@ async def ensure(
                 f"Topic {topic.name!r} ({topic.role}) was missing; made with {count} partition{'s'[: count != 1]}."
             )
         return counts
+    finally:
+        await admin.close()
+
+
+async def grow(connection: Connection, topic: str, count: int) -> None:
+    """Give a topic more partitions: it is to have as many as one that has grown."""
+    admin = await open_admin(connection)
+    try:
+        await admin.create_partitions({topic: NewPartitions(total_count=count)})
     finally:
         await admin.close()
 

@@ -1,0 +1,105 @@
+"""The journals of a worker's partitions: opened with them, asked and told by their tasks, let go with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from streamer.kafka.connection import Connection
+from streamer.kafka.journal.entries import origin
+from streamer.kafka.journal.log import Log
+from streamer.kafka.journal.memory import TaskMemory
+from streamer.kafka.journal.restoring import Owned, restore
+from streamer.kafka.journal.truncation import Truncation
+from streamer.kafka.journal.writer import JournalWriter
+from streamer.kafka.opening import Opening
+from streamer.kafka.partition import Partition
+from streamer.kafka.record import Record
+from streamer.kafka.topics import grow
+
+EVERY = 1.0
+
+
+class Journals:
+    """One topic, partitioned like the input, one log per partition that is ours."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        make_producer: Callable[[], AIOKafkaProducer],
+        make_reader: Callable[[], AIOKafkaConsumer],
+        topic: str,
+        group: str,
+        warn: Callable[[str], None],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self.connection = connection
+        self.make_reader = make_reader
+        self.topic = topic
+        self.group = group
+        self.warn = warn
+        self.writer = JournalWriter(make_producer, topic, warn, fail)
+        self.truncation = Truncation(connection, topic, warn)
+        self.loop = asyncio.get_running_loop()
+        self.due = self.loop.time() + EVERY
+
+    async def start(self) -> None:
+        """Connect."""
+        await self.writer.start()
+
+    async def restore(self, opening: list[Opening]) -> dict[Partition, Log]:
+        """What is remembered of the unfinished tasks of partitions that are about to be opened."""
+        if not opening:
+            return {}
+        highest = max(partition.number for partition, *_ in opening)
+        if self.writer.producing.partitions_of(self.topic) <= highest:
+            await grow(self.connection, self.topic, highest + 1)
+            await self.writer.producing.renew()
+        owned = {}
+        for partition, restored, start, nonce, identity in opening:
+            marks = restored.marks if restored is not None and not restored.topic_made_anew else None
+            owned[partition.number] = Owned(
+                nonce=nonce,
+                origin=origin(self.group, partition.topic, identity),
+                low_water=marks.low_water if marks is not None else None,
+                unfinished=start.unfinished,
+            )
+        channels = await restore(self.make_reader, self.writer, owned, self.warn)
+        return {partition: channels[partition.number].log for partition, *_ in opening}
+
+    def memory(
+        self, record: Record, park: Callable[[Record], None], unpark: Callable[[Record], None]
+    ) -> TaskMemory | None:
+        """What its task may ask and tell; None where its partition has no journal any more."""
+        channel = self.writer.channels.get(record.partition.number)
+        if channel is None or channel.log is not record.partition.journal:
+            return None
+        return TaskMemory(record, channel, again=record.restarted, park=park, unpark=unpark)
+
+    def release(self, partition: Partition) -> None:
+        """The partition is no longer ours."""
+        channel = self.writer.channels.get(partition.number)
+        if channel is not None and channel.log is partition.journal:
+            self.writer.release(channel)
+
+    async def flush(self, seconds: float) -> None:
+        """Whoever has the partitions next finds all that was noted; bounded in time."""
+        await self.writer.flush(seconds)
+
+    def tick(self, partitions: Iterable[Partition]) -> None:
+        """To be called often: what grew old is written again, what nobody needs is deleted."""
+        now = self.loop.time()
+        if now < self.due:
+            return
+        self.due = now + EVERY
+        self.writer.tend()
+        self.truncation.tick(
+            lambda: {p.number: p.low_water for p in partitions if p.is_open and p.low_water is not None}
+        )
+
+    async def close(self, seconds: float) -> None:
+        """Stop writing, bounded in time."""
+        self.truncation.close()
+        await self.writer.close(seconds)
