@@ -153,10 +153,8 @@ class Source:
 
     async def turn(self) -> None:
         """One poll, or a wait for room; then a commit if it is time."""
-        idle = self.parked + (self.lanes.waiting if self.lanes else 0)
-        crowd = max(0, idle - IDLERS * self.outstanding)
-        free = self.outstanding - self.waiting - self.working - crowd
-        ready = [tp for tp, partition in self.partitions.items() if partition.has_room]
+        free = self.free
+        ready = [tp for tp, partition in self.partitions.items() if self.wants(partition)]
         busy = free < self.outstanding
         patience = self.committer.patience() if busy else IDLE
         polled = {}
@@ -173,6 +171,18 @@ class Source:
         self.committer.tick()
         if self.journals is not None:
             self.journals.tick(self.opened())
+
+    @property
+    def free(self) -> int:
+        """How many records more may be taken."""
+        idle = self.parked + (self.lanes.waiting if self.lanes else 0)
+        crowd = max(0, idle - IDLERS * self.outstanding)
+        # what is held while suspects are tried must not keep the last of them from being read
+        return self.outstanding - self.waiting - self.working - crowd + len(self.trials.held)
+
+    def wants(self, partition: Partition) -> bool:
+        """Whether it is to be polled; while suspects are tried, only for more of them."""
+        return partition.has_room and (not self.quarantine.active or partition.expects_suspects)
 
     async def change(self, seconds: float) -> None:
         """Wait until there is room, or something else has changed; at most so long."""

@@ -126,9 +126,18 @@ class Rig:
         return count
 
     async def read(
-        self, count: int, *, topic: str | None = None, seconds: float = 60, settle: float = 0.0
+        self,
+        count: int,
+        *,
+        topic: str | None = None,
+        seconds: float = 60,
+        settle: float = 0.0,
+        distinct: bool = False,
     ) -> list[Out]:
-        """The first ``count`` records of a topic, and what comes within ``settle`` seconds after them."""
+        """The first ``count`` records of a topic, and what comes within ``settle`` seconds after them.
+
+        With ``distinct`` it waits for so many tasks, however many results they have.
+        """
         topic = topic or self.output
         consumer = AIOKafkaConsumer(
             topic,
@@ -143,7 +152,7 @@ class Rig:
         settled = None
         try:
             while time.monotonic() < end:
-                if len(found) >= count:
+                if (len({out.value["task_id"] for out in found}) if distinct else len(found)) >= count:
                     settled = settled or time.monotonic() + settle
                     if time.monotonic() >= settled:
                         return found
