@@ -75,6 +75,7 @@ class Call(Single[Any]):
             raise Cancelled("Its task has its result already.")
         slots = self.slots
         scope.active += 1
+        step.calling = self
         try:
             if slots is not None and not slots.take():
                 await slots.acquire()
@@ -86,7 +87,7 @@ class Call(Single[Any]):
                 entry.begins()
             if scope.listener is not None:
                 scope.emit(AttemptStarted(scope.task_id, attempt_id, self.name, self.model))
-            started = scope.loop.time()
+            started = step.asked = scope.loop.time()
             try:
                 if self.clock is None:
                     response = await self.perform(step, attempt_id)
@@ -106,6 +107,7 @@ class Call(Single[Any]):
         finally:
             if entry is not None:
                 entry.ends()
+            step.calling = step.asked = None
             scope.active -= 1
             if scope.sleeping:
                 scope.rest()

@@ -153,14 +153,12 @@ class Source:
 
     async def turn(self) -> None:
         """One poll, or a wait for room; then a commit if it is time."""
-        idle = self.parked + (self.lanes.waiting if self.lanes else 0)
-        crowd = max(0, idle - IDLERS * self.outstanding)
-        free = self.outstanding - self.waiting - self.working - crowd
+        free = self.free
         ready = [tp for tp, partition in self.partitions.items() if partition.has_room]
         busy = free < self.outstanding
         patience = self.committer.patience() if busy else IDLE
         polled = {}
-        if ready and free >= min(POLL, self.outstanding // 2 or 1):
+        if ready and free >= self.enough:
             polled = await self.consumer.getmany(
                 *ready, timeout_ms=max(1, int(patience * 1000)), max_records=min(free, POLL)
             )
@@ -173,6 +171,33 @@ class Source:
         self.committer.tick()
         if self.journals is not None:
             self.journals.tick(self.opened())
+
+    @property
+    def free(self) -> int:
+        """How many more records may be outstanding."""
+        idle = self.parked + (self.lanes.waiting if self.lanes else 0)
+        crowd = max(0, idle - IDLERS * self.outstanding)
+        return self.outstanding - self.waiting - self.working - crowd
+
+    @property
+    def enough(self) -> int:
+        """So much must be free for a poll."""
+        return min(POLL, self.outstanding // 2 or 1)
+
+    def read_again(self, place: str) -> None:
+        """Fetch anew from where a partition stands: what a consumer that has gone silent is helped by, perhaps."""
+        for tp, partition in self.partitions.items():
+            if partition.is_open and f"{tp.topic}-{tp.partition}" == place:
+                adapter.seek(self.consumer, tp, partition.position)
+
+    async def give_up(self, error: StreamerError, seconds: float) -> None:
+        """Take no more, let what runs end for so long, for it is paid for, and then fail."""
+        self.stopping = True
+        self.let_go()
+        end = self.loop.time() + seconds
+        while self.working and (left := end - self.loop.time()) > 0:
+            await self.change(min(left, 0.5))
+        self.fail(error)
 
     async def change(self, seconds: float) -> None:
         """Wait until there is room, or something else has changed; at most so long."""
@@ -292,14 +317,18 @@ class Source:
         if self.stopping:
             return
         self.stopping = True
+        self.let_go()
+        if self.observer is not None:
+            self.observer.on_completed()
+
+    def let_go(self) -> None:
+        """Let go what has not begun or is parked."""
         for partition in self.opened():
             partition.let_go()
             for record in partition.records:
                 if record.state is LOST:
                     end_work(record)
         self.committer.turn_over()
-        if self.observer is not None:
-            self.observer.on_completed()
 
     async def close(self, seconds: float) -> None:
         """Commit what is finished and leave the group, bounded in time."""
