@@ -82,7 +82,7 @@ class Call(Single[Any]):
             if step.attempts is None:
                 step.attempts = []
             number = len(step.attempts) + 1 if entry is None else entry.number
-            attempt_id = f"{scope.task_id}{step.path}#{number}"
+            attempt_id = step.attempt_id = f"{scope.task_id}{step.path}#{number}"
             if entry is not None:
                 entry.begins()
             if scope.listener is not None:

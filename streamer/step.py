@@ -70,6 +70,7 @@ class Step:
     calling: Call | None = None
     """The call that is made here now; it waits for its provider's slot until ``asked``, when its attempt began."""
     asked: float | None = None
+    attempt_id: str | None = None
     resumes: float | None = None
     """When its back-off ends."""
 

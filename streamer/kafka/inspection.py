@@ -102,7 +102,7 @@ def call_snapshot(step: Step, now: float) -> CallSnapshot:
     return CallSnapshot(
         provider=call.name,
         model=call.model,
-        attempt_id=f"{step.scope.task_id}{step.path}#{len(step.attempts or ()) + 1}",
+        attempt_id=step.attempt_id if step.asked is not None else None,
         seconds=now - step.asked if step.asked is not None else None,
         limit=call.slots.limit if call.slots is not None else None,
     )

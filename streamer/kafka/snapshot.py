@@ -8,11 +8,13 @@ from msgspec import Struct
 
 
 class CallSnapshot(Struct, frozen=True, kw_only=True):
-    """A call of a provider: under way for ``seconds``, or waiting for one of its ``limit`` slots (``null``)."""
+    """A call of a provider: under way for ``seconds``, or waiting for one of its ``limit`` slots (then both it and
+    ``attempt_id`` are ``null``).
+    """
 
     provider: str
     model: str | None
-    attempt_id: str
+    attempt_id: str | None
     seconds: float | None
     limit: int | None = None
 

@@ -208,6 +208,18 @@ class Watch:
             return "draining"
         return "running" if source.assignment.ready.is_set() else "joining"
 
+    def counts(self) -> dict[str, int]:
+        """What happened since the start that is not the rule; results that came late were dropped."""
+        source = self.source
+        if source is None:
+            return {}
+        return {
+            "late_results": source.late,
+            "possible_duplicate_calls": source.possible_duplicates,
+            "parked": source.parked,
+            "strays": self.strays(),
+        }
+
     def snapshot(self, *, with_partitions: bool = True) -> WorkerSnapshot:
         """All that there is to tell."""
         source, sink = self.source, self.sink
@@ -239,7 +251,7 @@ class Watch:
             problems=tuple(self.dog.troubles.values()),
             stuck=tuple(self.dog.stuck.values()),
             warnings=self.warnings.recent(),
-            counts={"late": source.late if source is not None else 0, "strays": self.strays()},
+            counts=self.counts(),
         )
         if not with_partitions:
             return found

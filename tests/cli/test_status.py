@@ -44,9 +44,10 @@ def hanging(site: Site, task: dict) -> None:
 
 
 @pytest.mark.kafka
-def test_a_hanging_provider_is_named_with_its_attempt(site: Site) -> None:
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_a_hanging_provider_is_named_with_its_attempt(site: Site, delivery: str) -> None:
     model = {"kind": "llm", "model": "simulated:slow?latency=600", "prompt": "?"}
-    with site.running("--drain-timeout", "0") as worker:
+    with site.running("--drain-timeout", "0", "--delivery", delivery) as worker:
         worker.until("ready")
         hanging(site, {"id": "q-17", "kind": "parallel", "tasks": [{**model, "model": "echo:"}, model]})
         group = until(site, lambda group: any("waits for answer" in why for why in whys(group)))
