@@ -75,18 +75,19 @@ class Call(Single[Any]):
             raise Cancelled("Its task has its result already.")
         slots = self.slots
         scope.active += 1
+        step.calling = self
         try:
             if slots is not None and not slots.take():
                 await slots.acquire()
             if step.attempts is None:
                 step.attempts = []
             number = len(step.attempts) + 1 if entry is None else entry.number
-            attempt_id = f"{scope.task_id}{step.path}#{number}"
+            attempt_id = step.attempt_id = f"{scope.task_id}{step.path}#{number}"
             if entry is not None:
                 entry.begins()
             if scope.listener is not None:
                 scope.emit(AttemptStarted(scope.task_id, attempt_id, self.name, self.model))
-            started = scope.loop.time()
+            started = step.asked = scope.loop.time()
             try:
                 if self.clock is None:
                     response = await self.perform(step, attempt_id)
@@ -106,6 +107,7 @@ class Call(Single[Any]):
         finally:
             if entry is not None:
                 entry.ends()
+            step.calling = step.asked = None
             scope.active -= 1
             if scope.sleeping:
                 scope.rest()

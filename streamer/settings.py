@@ -44,6 +44,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     ready_file: str | None = None
     claim_check: str | None = None
     claim_check_bytes: Positive = 900_000
+    status_host: str = "127.0.0.1"
+    status_port: Annotated[int, Meta(ge=-1, le=65_535)] = 0
+    stuck_after: Annotated[float, Meta(ge=1)] = 600.0
 
     @property
     def outstanding_limit(self) -> int:
@@ -77,6 +80,8 @@ def resolve(
             values[name], origins[name] = topology[name], "topology"
         else:
             origins[name] = "default"
+    if values.get("status_port") == "off":
+        values["status_port"] = -1
     checked: dict[str, Any] = {}
     fields = {field.name: field.type for field in msgspec.structs.fields(Settings)}
     for name, value in values.items():

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
 from streamer.scope import Scope, own_cancellation
 
 if TYPE_CHECKING:
+    from streamer.call import Call
     from streamer.events import Outcome
     from streamer.results import Attempt
     from streamer.single import Single
@@ -66,6 +67,12 @@ class Step:
     """Whether no earlier run of its task can have come to its end."""
     races = 0
     """How often it was run, if it is a race."""
+    calling: Call | None = None
+    """The call that is made here now; it waits for its provider's slot until ``asked``, when its attempt began."""
+    asked: float | None = None
+    attempt_id: str | None = None
+    resumes: float | None = None
+    """When its back-off ends."""
 
     def __init__(self, scope: Scope, path: str = "", place: str | None = None) -> None:
         self.scope = scope
@@ -191,7 +198,17 @@ class Step:
         """Back off, without a slot. With a deadline before its end there is no use in it: it raises at once."""
         if self.deadline is not None and self.scope.loop.time() + seconds >= self.deadline:
             raise TimedOut("The deadline comes before the next attempt.", Category.DEADLINE)
-        await self.scope.sleep(seconds)
+        self.resumes = self.scope.loop.time() + seconds
+        try:
+            await self.scope.sleep(seconds)
+        finally:
+            self.resumes = None
+
+
+class Watched(Protocol):
+    """What lets others look at the task that runs for it: they walk its steps when they like, at no cost to it."""
+
+    step: Step | None
 
 
 certain: ContextVar[Scope | None] = ContextVar("streamer_certain", default=None)

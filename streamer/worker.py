@@ -25,6 +25,7 @@ from streamer.kafka.sink import Sink
 from streamer.kafka.source import Source
 from streamer.kafka.topics import DEAD_LETTER_BYTES, Wanted, ensure
 from streamer.kafka.transactions import Transactions
+from streamer.kafka.watch import Warnings, Watch
 from streamer.kafka.writing import Writer
 from streamer.limits import Slots
 from streamer.operators import concurrent_map
@@ -53,7 +54,7 @@ class Worker:
         self.settings = settings
         self.connection = connection
         self.quarantine = quarantine or Quarantine()
-        self.warn = warn
+        self.warn = warnings = Warnings(warn)
         self.input = settings.input or topology.input
         self.output = settings.output or topology.output
         self.dead_letters = f"{topology.name}.dead-letters"
@@ -62,6 +63,15 @@ class Worker:
         self.client_id = f"streamer-{topology.name}-{socket.gethostname()}-{os.getpid()}"
         self.slots = Slots(settings.concurrency)
         self.engine = topology.engine(self.slots, listener, settings.park_after)
+        self.watch = Watch(
+            topology.name,
+            settings,
+            (self.input, self.output),
+            self.group,
+            self.slots,
+            lambda: self.engine.strays,
+            warnings,
+        )
 
     def topics(self) -> list[Wanted]:
         """The topics it needs; the input first."""
@@ -76,6 +86,15 @@ class Worker:
 
     async def start(self, *, create_missing: bool = True) -> None:
         """Connect, make the topics that are missing, and begin; returns before partitions are assigned."""
+        self.client_id = await self.watch.serve(self.client_id)
+        try:
+            await self.begin(create_missing)
+        except BaseException:
+            await self.watch.stop()
+            raise
+        self.watch.observe(self.source, self.sink)
+
+    async def begin(self, create_missing: bool) -> None:
         settings, kind = self.settings, self.topology.task_type
         store = open_store(settings.claim_check) if settings.claim_check is not None else None
         claiming = Claiming(store, settings.claim_check_bytes, Decoder(kind, LARGEST), self.warn)
@@ -159,6 +178,7 @@ class Worker:
         self.notices.close()
         await self.source.close(10.0)
         await self.close(10.0)
+        await self.watch.stop()
         return drained
 
     async def close(self, seconds: float) -> None:

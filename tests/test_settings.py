@@ -39,6 +39,9 @@ SAID: dict[str, tuple[Any, str, Any]] = {
     "ready_file": TEXT,
     "claim_check": TEXT,
     "claim_check_bytes": (5, "6", 7),
+    "status_host": TEXT,
+    "status_port": (5, "6", 7),
+    "stuck_after": (5.0, "6.5", 7.5),
 }
 """Of each setting what a flag, the environment (always text) and the topology say of it here."""
 
@@ -55,6 +58,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "partitions": ("0", "`int` >= 1"),
     "claim_check_bytes": ("0", "`int` >= 1"),
     "accept_loss": ("perhaps", "`bool`"),
+    "status_port": ("70000", "`int` <= 65535"),
+    "stuck_after": ("0", "`float` >= 1"),
 }
 """Of each setting that is no text what it can't be, and a part of what is said of it."""
 
@@ -141,3 +146,7 @@ def test_a_wrong_value_that_nobody_takes() -> None:
 def test_how_much_is_outstanding(said: dict[str, int], limit: int) -> None:
     """The larger of 2,000 and four times the concurrency, unless it is set."""
     assert Settings(**said).outstanding_limit == limit
+
+
+def test_a_port_of_off_serves_no_status() -> None:
+    assert resolve({}, {}, {"STREAMER_STATUS_PORT": "off"}).settings.status_port == -1

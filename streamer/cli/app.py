@@ -14,6 +14,7 @@ from streamer.cli.dead_letters import dead_letters
 from streamer.cli.demo import demo
 from streamer.cli.produce import produce
 from streamer.cli.run import run
+from streamer.cli.status import status
 from streamer.cli.topics import topics
 from streamer.errors import StreamerError
 from streamer.version import __version__
@@ -70,6 +71,6 @@ def streamer(
     del version
 
 
-for command in (demo, run, check, topics, produce, consume):
+for command in (demo, run, status, check, topics, produce, consume):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")

@@ -22,7 +22,7 @@ from streamer.providers.registry import Registry, default_registry
 from streamer.results import Result
 from streamer.scope import CANCEL_GRACE, PARK_AFTER, Scope, own_cancellation
 from streamer.single import Single
-from streamer.step import Step, current, restore
+from streamer.step import Step, Watched, current, restore
 from streamer.tasks import KIND_OF, Retry, TaskBase
 
 
@@ -65,8 +65,10 @@ class Engine:
         received: float | None = None,
         deadline: float | None = None,
         journal: TaskJournal | None = None,
+        watched: Watched | None = None,
     ) -> Result:
         """Answer one task. ``received`` is on the loop's clock, ``deadline`` in seconds since the epoch.
+        ``watched`` is given the task's first step, for whoever wants to see what it does.
 
         What the ``journal`` remembers of an earlier run is not called again, and what is called is noted there.
         Cancelling it cancels what it runs. Strays that outlive the grace keep the run slot until they end.
@@ -85,6 +87,9 @@ class Engine:
             scope.park_after = self.park_after
         step = Step(scope)
         now = step.started = scope.loop.time()
+        step.task = task if own else None
+        if watched is not None:
+            watched.step = step
         if received is None:
             received = now
         at = task.deadline.timestamp() if own and task.deadline is not None else None
@@ -114,7 +119,6 @@ class Engine:
         if scope.tasks:
             await self.closed(scope)
         step.finished = scope.loop.time()
-        step.task = task if own else None
         result = result_of(
             step, value=value, error=error, received=received, kind=kind_of(task), task_id=task_id
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from io import BytesIO
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -92,6 +93,51 @@ async def commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, Offse
 def generation(consumer: AIOKafkaConsumer) -> int:
     """The generation of the group that this member is in."""
     return int(consumer._coordinator.generation)  # noqa: SLF001
+
+
+def member_id(consumer: AIOKafkaConsumer) -> str | None:
+    """What the group calls this member; None while it is in none."""
+    return consumer._coordinator.member_id or None  # noqa: SLF001
+
+
+def fetched_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> tuple[int, float] | None:
+    """Up to where the log can be read, as the last fetch had it, and when that was, on the time of day.
+
+    Of transactions that are still open nothing can be read, so that it is not the highwater mark.
+    """
+    subscription = consumer._subscription.subscription  # noqa: SLF001
+    assignment = subscription.assignment if subscription is not None else None
+    if assignment is None or tp not in assignment.tps:
+        return None
+    state = assignment.state_value(tp)
+    end = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
+    return None if end is None or state.timestamp is None else (end, state.timestamp / 1000)
+
+
+class Heartbeats:
+    """When the last heartbeat got through; aiokafka keeps it in a local variable."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self.coordinator = consumer._coordinator  # noqa: SLF001
+        self.beat = self.coordinator._do_heartbeat  # noqa: SLF001
+        self.coordinator._do_heartbeat = self.heard  # noqa: SLF001
+        self.routine: Any = None
+        self.last = 0.0
+
+    async def heard(self) -> Any:
+        success = await self.beat()
+        if success:
+            self.last = monotonic()
+        return success
+
+    def unheard(self) -> float | None:
+        """Seconds since; None while it is in no group, or joins one, which counts as a heartbeat."""
+        routine = self.coordinator._heartbeat_task  # noqa: SLF001
+        if routine is None or routine.done():
+            return None
+        if routine is not self.routine:
+            self.routine, self.last = routine, monotonic()
+        return monotonic() - self.last
 
 
 def partitions_of(producer: AIOKafkaProducer, topic: str) -> int | None:

@@ -84,6 +84,7 @@ class Answering:
             received=received,
             deadline=deadline,
             journal=self.source.memory(record),
+            watched=record,
         )
         if result.possible_duplicate_calls:
             self.source.possible_duplicates += result.possible_duplicate_calls

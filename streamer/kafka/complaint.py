@@ -20,12 +20,15 @@ class Complaint:
         self.waiting = waiting
         self.what = what
         self.stuck = False
+        self.why = ""
+        """Why it is, or last was, stuck."""
         self.wait = RETRY_FIRST
 
     def raise_(self, where: str, why: str) -> None:
         """Say it once, until it works again."""
         if not self.stuck:
             self.stuck = True
+            self.why = f"{where}: {why}"
             self.warn(
                 f"Can't write to {where}: {why}. {self.waiting()} {self.what} wait, nothing is lost; trying again."
             )

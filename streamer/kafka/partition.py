@@ -293,6 +293,13 @@ class Partition:
         assert trial is None or isinstance(trial, Trial)
         return trial
 
+    @property
+    def committed_frontier(self) -> int | None:
+        """The frontier that the broker has acknowledged; None before that, and when it has just come back."""
+        frontier = self._clean[0] if self._clean is not None else None
+        assert frontier is None or isinstance(frontier, int)
+        return frontier
+
     def unfinished_below(self, offset: int) -> int:
         """How many offsets below it are not known to be finished."""
         ledger = self.ledger

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from streamer.kafka.partition import Partition
+    from streamer.step import Step
 
 
 class State(IntEnum):
@@ -71,7 +72,7 @@ class ConsumerRecordLike(Protocol):
 class Record:
     """One input record; its state is changed by its partition and by nobody else."""
 
-    __slots__ = ("key", "message", "offset", "partition", "poison", "restarted", "state", "work")
+    __slots__ = ("key", "message", "offset", "partition", "poison", "restarted", "state", "step", "work")
 
     def __init__(self, partition: "Partition", message: Any) -> None:
         self.partition = partition
@@ -85,6 +86,7 @@ class Record:
         """It took its worker down too often to be tried again."""
         self.work: Any = None
         """What runs it, for whoever has to end that."""
+        self.step: Step | None = None  # of the task that runs, for whoever wants to see what it does
 
     def __repr__(self) -> str:
         return f"<Record {self.partition.topic}-{self.partition.number}@{self.offset} {self.state.name}>"

@@ -158,7 +158,7 @@ class Source:
         busy = free < self.outstanding
         patience = self.committer.patience() if busy else IDLE
         polled = {}
-        if ready and free >= min(POLL, self.outstanding // 2 or 1):
+        if ready and free >= self.enough:
             polled = await self.consumer.getmany(
                 *ready, timeout_ms=max(1, int(patience * 1000)), max_records=min(free, POLL)
             )
@@ -183,6 +183,26 @@ class Source:
     def wants(self, partition: Partition) -> bool:
         """Whether it is to be polled; while suspects are tried, only for more of them."""
         return partition.has_room and (not self.quarantine.active or partition.expects_suspects)
+
+    @property
+    def enough(self) -> int:
+        """So much must be free for a poll."""
+        return min(POLL, self.outstanding // 2 or 1)
+
+    def read_again(self, place: str) -> None:
+        """Fetch anew from where a partition stands: what a consumer that has gone silent is helped by, perhaps."""
+        for tp, partition in self.partitions.items():
+            if partition.is_open and f"{tp.topic}-{tp.partition}" == place:
+                adapter.seek(self.consumer, tp, partition.ledger.begins_again_at)
+
+    async def give_up(self, error: StreamerError, seconds: float) -> None:
+        """Take no more, let what runs end for so long, for it is paid for, and then fail."""
+        self.stopping = True
+        self.let_go()
+        end = self.loop.time() + seconds
+        while self.working and (left := end - self.loop.time()) > 0:
+            await self.change(min(left, 0.5))
+        self.fail(error)
 
     async def change(self, seconds: float) -> None:
         """Wait until there is room, or something else has changed; at most so long."""
@@ -302,14 +322,18 @@ class Source:
         if self.stopping:
             return
         self.stopping = True
+        self.let_go()
+        if self.observer is not None:
+            self.observer.on_completed()
+
+    def let_go(self) -> None:
+        """Let go what has not begun or is parked."""
         for partition in self.opened():
             partition.let_go()
             for record in partition.records:
                 if record.state is LOST:
                     end_work(record)
         self.committer.turn_over()
-        if self.observer is not None:
-            self.observer.on_completed()
 
     async def close(self, seconds: float) -> None:
         """Commit what is finished and leave the group, bounded in time."""

@@ -1,0 +1,207 @@
+"""What a watchdog says of a worker: silent partitions, a late event loop, lost heartbeats, stuck tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+STUCK_AFTER = 600.0
+SILENT_AFTER = 30.0
+GIVE_UP_AFTER = 300.0
+"""Seconds of silence after which only a new process can help; the first remedy was tried long before."""
+LATE = 2.0
+CALM = 30.0
+"""A loop that was late is fine again once it was on time for so long."""
+FRESH = 20.0
+"""An end offset that is older proves nothing: the broker may be away, which is not the consumer's fault."""
+
+
+class PartitionSight(NamedTuple):
+    """A partition at one moment. ``end_at`` is when its end was learnt; ``room`` whether it could be polled."""
+
+    place: str
+    position: int
+    end: int
+    end_at: float
+    room: bool
+
+
+class TasksSight(NamedTuple):
+    """The tasks of a partition that run for too long: how many, and the one that runs longest."""
+
+    place: str
+    many: int
+    task_id: str
+    offset: int
+    seconds: float
+    doing: str
+
+
+class Sight(NamedTuple):
+    """A worker at one moment. ``late`` is by how much this tick came too late, ``unheard`` for how long no
+    heartbeat has got through; None where the worker is not in its group, or joins it.
+    """
+
+    late: float
+    unheard: float | None
+    partitions: Sequence[PartitionSight] = ()
+    tasks: Sequence[TasksSight] = ()
+
+
+class Remedy(Enum):
+    """What is to be done beside saying it."""
+
+    NONE = "none"
+    READ_AGAIN = "read again"
+    END = "end"
+
+
+class Finding(NamedTuple):
+    """A sentence, and what is to be done about it where."""
+
+    sentence: str
+    place: str = ""
+    remedy: Remedy = Remedy.NONE
+
+
+@dataclass
+class Silence:
+    """Records are there and could be taken, and none comes."""
+
+    position: int
+    since: float
+    read_again: bool = False
+    given_up: bool = False
+
+
+@dataclass
+class Watchdog:
+    """Judges what it is shown, once a second or so; all times are seconds on one clock.
+
+    Invariants: each episode is told once when it begins, and once when it ends; a partition is read again once,
+    and the worker ended once, per silence; only a broker that has just named an end above the position makes a
+    silence, so that an outage is none.
+    """
+
+    session_timeout: float = 10.0
+    silent_after: float = SILENT_AFTER
+    give_up_after: float = GIVE_UP_AFTER
+    troubles: dict[str, str] = field(default_factory=dict)
+    """The episodes under way that a restart of the worker would end."""
+    stuck: dict[str, str] = field(default_factory=dict)
+    """Partitions with stuck tasks: a restart would only pay for them again."""
+    silences: dict[str, Silence] = field(default_factory=dict)
+    on_time_since: float | None = None
+
+    def look(self, now: float, sight: Sight) -> list[Finding]:
+        """What is new since the last look."""
+        return [
+            *self.loop(now, sight.late),
+            *self.heartbeat(sight.unheard),
+            *self.consumer(now, sight.partitions),
+            *self.tasks(sight.tasks),
+        ]
+
+    def loop(self, now: float, late: float) -> Iterable[Finding]:
+        """Everything shares the loop, heartbeats too."""
+        limit = min(LATE, self.session_timeout / 3)
+        if late >= limit:
+            self.on_time_since = now
+            session = f"the session timeout ({self.session_timeout:g} s)"
+            severe = late >= self.session_timeout * 2 / 3
+            danger = (
+                f"that is close to {session}, after which"
+                if severe
+                else f"when it lasts as long as {session}"
+            )
+            yield from self.begin(
+                "loop, severe" if severe else "loop",
+                f"The event loop stood still for {late:.1f} s; {danger} the group gives these partitions away. "
+                'Register what blocks or computes as a plain function, or with run_in="thread".',
+            )
+        elif self.on_time_since is not None and now - self.on_time_since >= CALM:
+            self.on_time_since = None
+            severe = self.troubles.pop("loop, severe", None) is not None
+            if self.troubles.pop("loop", None) is not None or severe:
+                yield Finding("The event loop is on time again.")
+
+    def heartbeat(self, unheard: float | None) -> Iterable[Finding]:
+        """Without heartbeats the group takes the partitions away."""
+        if unheard is not None and unheard >= self.session_timeout * 2 / 3:
+            yield from self.begin(
+                "heartbeat",
+                f"No heartbeat has got through for {unheard:.0f} s; after {self.session_timeout:g} s the group gives "
+                "these partitions away. Look at the connection to the broker, and at what keeps the event loop.",
+            )
+        elif self.troubles.pop("heartbeat", None) is not None:
+            yield Finding("Heartbeats get through again.")
+
+    def consumer(self, now: float, partitions: Sequence[PartitionSight]) -> Iterable[Finding]:
+        """A consumer that gets nothing though there is something."""
+        for gone in self.silences.keys() - {partition.place for partition in partitions}:
+            del self.silences[gone]
+            self.troubles.pop(gone, None)
+        for seen in partitions:
+            place = seen.place
+            silence = self.silences.get(place)
+            if (
+                seen.end <= seen.position
+                or not seen.room
+                or silence is None
+                or silence.position != seen.position
+            ):
+                if seen.end > seen.position and seen.room:
+                    self.silences[place] = Silence(seen.position, now)
+                else:
+                    self.silences.pop(place, None)
+                if self.troubles.pop(place, None) is not None:
+                    yield Finding(f"{place}: records come again.", place)
+                continue
+            lasted = now - silence.since
+            if lasted < self.silent_after or now - seen.end_at > FRESH:
+                continue
+            there = f"no record has come for {lasted:.0f} s, though the log goes from {seen.position} to {seen.end}"
+            if not silence.read_again:
+                silence.read_again = True
+                self.troubles[place] = f"{place}: {there}."
+                yield Finding(
+                    f"{place}: {there}; fetching anew from {seen.position}.", place, Remedy.READ_AGAIN
+                )
+            elif lasted >= self.give_up_after and not silence.given_up:
+                silence.given_up = True
+                yield Finding(
+                    f"{place}: {there}, and fetching anew did not help. This worker ends so that it is started again, "
+                    "by whatever supervises it, with a new connection.",
+                    place,
+                    Remedy.END,
+                )
+
+    def tasks(self, tasks: Sequence[TasksSight]) -> Iterable[Finding]:
+        """Tasks without an end; the remedy is a clock, which only their author can set."""
+        for free in self.stuck.keys() - {seen.place for seen in tasks}:
+            del self.stuck[free]
+            yield Finding(f"{free}: no task runs too long any more.", free)
+        for seen in tasks:
+            others = f" (and {seen.many - 1} more here)" if seen.many > 1 else ""
+            said = (
+                f"{seen.place}: task {seen.task_id}, offset {seen.offset}, runs for {seen.seconds:.0f} s{others}: "
+                f"{seen.doing}."
+            )
+            if seen.place not in self.stuck:
+                yield Finding(
+                    f"{said} Give its calls a timeout, or the task a deadline; `streamer status` shows more.",
+                    seen.place,
+                )
+            self.stuck[seen.place] = said
+
+    def begin(self, trouble: str, sentence: str) -> Iterable[Finding]:
+        if trouble not in self.troubles:
+            yield Finding(sentence)
+        self.troubles[trouble] = sentence
+
+
+def limit_of(stuck_after: float, timeout: float | None) -> float:
+    """For how long a task may run: one that names a long timeout is given twice that."""
+    return max(stuck_after, 2 * (timeout or 0.0))
