@@ -106,6 +106,11 @@ class Log:
         """Whether it needs no more waiting for: it is durable, or need not be, or can't."""
         return ticket <= self._durable
 
+    @property
+    def unsettled(self) -> int:
+        """How many tickets are not settled yet."""
+        return self.ticket - self._durable
+
     # --- what the journal holds
 
     def restore(self, position: int, noted: Noted) -> None:
