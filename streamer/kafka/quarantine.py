@@ -9,9 +9,9 @@ from streamer.kafka.metadata import Marks, Trial
 
 CRASHES = 3
 """So often a task may take its worker down, alone, before it is a dead letter."""
-STRICT = 4
+STRICT = 6
 """From this level on every trial lasts until the suspect has ended."""
-SPAN, SHORTEST, LONGEST, LONGER = 5.0, 0.02, 1.0, 10.0
+SPAN, SHORTEST, LONGEST, LONGER = 5.0, 0.02, 1.0, 3.0
 
 
 def after_crash(marks: Marks) -> tuple[int, Trial | None]:

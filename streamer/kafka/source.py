@@ -28,6 +28,8 @@ from streamer.kafka.trials import Trials
 POLL = SLACK
 """Records a poll takes at most: what the windows leave room for, beyond which metadata might not fit."""
 IDLE = 0.5
+HEADROOM = 4
+"""Offsets that may at least be begun between two commits of a partition; all of them are suspect after a crash."""
 IDLERS = 10
 """So many times ``outstanding`` may be parked, or wait behind their keys, before they count: they hold up nobody."""
 
@@ -69,7 +71,7 @@ class Source:
         opener = Opener(
             consumer,
             accept_loss=accept_loss,
-            headroom=concurrency,
+            headroom=max(HEADROOM, concurrency // 10),
             warn=warn,
             fence=transactions.fence if transactions is not None else None,
             restore=journals.restore if journals is not None else None,

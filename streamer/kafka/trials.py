@@ -55,6 +55,7 @@ class Trials:
         """Whether it is kept here for now."""
         if record.restarted and record.partition.crashed:
             self.suspects.append(record)
+            self.quarantine.active = True  # also for those that come once more, after a rebalance
         elif self.quarantine.active:
             self.held.append(record)
         else:

@@ -57,7 +57,7 @@ async def test_kill_nine_loses_nothing_and_repeats_only_what_was_in_flight(site:
         victim = number % 2
         kills.append((servers[victim][1], await workers[victim].kill()))
         workers[victim] = await site.worker(servers[victim][0], delivery=delivery)
-    results = await site.rig.read(count, seconds=300, settle=2.0, distinct=True)
+    results = await site.rig.read(count, seconds=60 + 60 * ROUNDS, settle=2.0, distinct=True)
     await site.rig.all_committed()
     for worker in workers:
         assert await worker.terminate() == 0
