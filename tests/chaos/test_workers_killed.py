@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.processes import DELIVERIES, ROUNDS, Site, questions
 
-pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.timeout(600 + 60 * ROUNDS)]
 
 LATENCY = ("--latency", "lognormal(0.3,0.5)", "--seed", "7")
 
