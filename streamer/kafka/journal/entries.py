@@ -14,18 +14,19 @@ VERSION = 1  # a reader accepts its own version and, once there is one, the vers
 
 
 class Epoch(Struct, frozen=True, tag="epoch", array_like=True):
-    """A new owner of the partition begins: what former owners write behind this counts no more."""
+    """The owner ``nonce`` begins; ``after`` was the one before, by the last commit, None where there was none."""
 
     nonce: bytes
     origin: bytes
+    after: bytes | None
 
 
 class Noted(Struct, frozen=True, tag="noted", array_like=True):
-    """The owner ``nonce``, whose marker is the journal's record ``epoch``, noted this of the task at ``offset``."""
+    """The owner ``nonce``, whose marker is the journal's record ``marker``, noted this of the task at ``offset``."""
 
     nonce: bytes
     origin: bytes
-    epoch: int
+    marker: int
     offset: int
     outcome: Outcome
 

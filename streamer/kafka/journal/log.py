@@ -53,10 +53,11 @@ class Log:
       times its number of records before the end.
     """
 
-    def __init__(self, nonce: bytes, origin: bytes) -> None:
+    def __init__(self, nonce: bytes, origin: bytes, after: bytes | None) -> None:
         self.nonce = nonce
         self.origin = origin
-        self.epoch: int | None = None
+        self.after = after
+        self.marker: int | None = None
         """Where the owner's marker is; None until it is written."""
         self.end = 0
         self.ticket = 0
@@ -134,7 +135,7 @@ class Log:
     @property
     def waiting(self) -> bool:
         """Whether there is something to take."""
-        return self.epoch is None or bool(self._pending) or self.aged
+        return self.marker is None or bool(self._pending) or self.aged
 
     def take(self, most_bytes: int) -> Sequence[tuple[bytes, bytes]]:
         """The next batch, as keys and values: so many bytes at most, but for a single larger record.
@@ -143,16 +144,16 @@ class Log:
         """
         if self._taken or self._marking:
             raise ValueError("one batch at a time")
-        if self.epoch is None:
+        if self.marker is None:
             self._marking = True
-            marker = Epoch(self.nonce, self.origin)
+            marker = Epoch(self.nonce, self.origin, self.after)
             return [(key(marker), encode(marker))]
         self._queue_aged()
         records: list[tuple[bytes, bytes]] = []
         size = OVERHEAD
         while self._pending:
             kept = self._pending[0]
-            record = self._record(kept, self.epoch) if self._is_current(kept) else None
+            record = self._record(kept, self.marker) if self._is_current(kept) else None
             if record is not None:
                 size += len(record[0]) + len(record[1]) + OVERHEAD
                 if records and (size > most_bytes or self._alone):
@@ -171,7 +172,7 @@ class Log:
         """The batch is durable; its first record is at ``base``."""
         if self._marking:
             self._marking = False
-            self.epoch = base
+            self.marker = base
             self.end = base + 1
             self._durable = 0
             return
@@ -242,8 +243,8 @@ class Log:
     def _is_aged(self, position: int) -> bool:
         return self.end - position > max(FEW, SHARE * len(self._needed))
 
-    def _record(self, kept: Kept, epoch: int) -> tuple[bytes, bytes] | None:
-        entry = Noted(self.nonce, self.origin, epoch, kept.offset, kept.outcome)
+    def _record(self, kept: Kept, marker: int) -> tuple[bytes, bytes] | None:
+        entry = Noted(self.nonce, self.origin, marker, kept.offset, kept.outcome)
         try:
             record = key(entry), encode(entry)
         except Unwritable as error:

@@ -12,8 +12,7 @@ from streamer.kafka.record import PARKED, RUNNING, Record
 class TaskMemory:
     """A `TaskJournal`: what the engine may ask and tell of one record.
 
-    ``again`` is whether its offset may have been begun by an owner before; ``park`` and ``unpark`` are told when
-    the task begins and ends to do nothing but wait.
+    ``park`` and ``unpark`` are told when the task begins and ends to do nothing but wait.
 
     Invariant: nothing is noted of a task that has its result: what it left would never be forgotten.
     """
@@ -25,13 +24,12 @@ class TaskMemory:
         record: Record,
         channel: Channel,
         *,
-        again: bool,
         park: Callable[[Record], None],
         unpark: Callable[[Record], None],
     ) -> None:
         self.record = record
         self.channel = channel
-        self.restarted = again or channel.log.remembers(record.offset)
+        self.restarted = record.restarted or channel.log.remembers(record.offset)
         self.parking = park
         self.unparking = unpark
         self.ticket = 0
@@ -42,7 +40,7 @@ class TaskMemory:
 
     @property
     def gone(self) -> bool:
-        return not (self.alive and self.record.partition.is_open) or self.channel.closed
+        return not (self.alive and self.record.partition.alive) or self.channel.closed
 
     @property
     def alive(self) -> bool:

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from streamer.kafka import adapter
 from streamer.kafka.journal.channel import Channel
-from streamer.kafka.journal.entries import decode
-from streamer.kafka.journal.epochs import Epochs
+from streamer.kafka.journal.entries import Entry, Epoch, decode
+from streamer.kafka.journal.lineage import counting
 from streamer.kafka.journal.writer import JournalWriter
 from streamer.kafka.producing import stop
 
@@ -22,12 +22,14 @@ STOP_WITHIN = 5.0
 class Owned(Struct, frozen=True):
     """A partition that is being opened.
 
-    ``origin`` says whose offsets they are (`entries.origin`), ``low_water`` is what is committed, None where
-    nothing is; ``unfinished`` tells which of the input's offsets are still to be worked on.
+    ``origin`` says whose offsets they are (`entries.origin`), ``after`` and ``low_water`` are the nonce and the
+    low water that are committed, None where none are; ``unfinished`` tells which of the input's offsets are still
+    to be worked on.
     """
 
     nonce: bytes
     origin: bytes
+    after: bytes | None
     low_water: int | None
     unfinished: Callable[[int], bool]
 
@@ -36,12 +38,12 @@ class Reading:
     """One partition's journal, read up to its new owner's marker."""
 
     def __init__(self, channel: Channel, owned: Owned, beginning: int) -> None:
-        marker = channel.log.epoch
+        marker = channel.log.marker
         assert marker is not None, "the marker is written first"
         self.log = channel.log
         self.marker = marker
         self.unfinished = owned.unfinished
-        self.epochs = Epochs()
+        self.entries: list[tuple[int, Entry]] = []
         self.unreadable = 0
         self.start, self.warning = starting_point(owned.low_water, beginning, marker)
 
@@ -53,11 +55,14 @@ class Reading:
         if entry is None:
             self.unreadable += 1
             return
-        if entry.origin != self.log.origin:
-            return
-        noted = self.epochs.admit(entry)
-        if noted is not None and self.unfinished(noted.offset):
+        if entry.origin == self.log.origin and (isinstance(entry, Epoch) or self.unfinished(entry.offset)):
+            self.entries.append((position, entry))
+
+    def close(self) -> None:
+        """All is read: the log remembers what counts."""
+        for position, noted in counting(self.entries, self.log.nonce):
             self.log.restore(position, noted)
+        self.entries = []
 
 
 def starting_point(low_water: int | None, beginning: int, marker: int) -> tuple[int, str | None]:
@@ -86,7 +91,9 @@ async def restore(
 
     ``make_consumer`` makes one without a group. When this is cancelled or raises, nothing is open.
     """
-    channels = {number: writer.open(number, one.nonce, one.origin) for number, one in owned.items()}
+    channels = {
+        number: writer.open(number, one.nonce, one.origin, one.after) for number, one in owned.items()
+    }
     try:
         await asyncio.gather(*(channel.settle(0) for channel in channels.values()))
         consumer = make_consumer()
@@ -127,6 +134,7 @@ async def read(
             if position is not None and position > left[tp].marker:
                 del left[tp]
     for tp, reading in readings.items():
+        reading.close()
         if reading.unreadable:
             warn(
                 f"{tp.topic}-{tp.partition}: {reading.unreadable} records of the journal can't be read by this "

@@ -55,12 +55,12 @@ class JournalWriter:
         self.flusher = self.loop.create_task(self.write())
         self.flusher.add_done_callback(self.ended)
 
-    def open(self, number: int, nonce: bytes, origin: bytes) -> Channel:
+    def open(self, number: int, nonce: bytes, origin: bytes, after: bytes | None) -> Channel:
         """A partition has a new owner: its marker is written at once; ``settle(0)`` waits for it."""
         before = self.channels.get(number)
         if before is not None:
             before.close()
-        channel = self.channels[number] = Channel(number, Log(nonce, origin), self.wake.set)
+        channel = self.channels[number] = Channel(number, Log(nonce, origin, after), self.wake.set)
         channel.hurry()
         return channel
 
@@ -71,9 +71,9 @@ class JournalWriter:
             del self.channels[channel.number]
 
     def tend(self) -> None:
-        """Let what grew old be written again, also where nothing is noted; to be called now and then."""
+        """Let what is to be written again be written, also where nothing is noted; to be called now and then."""
         for channel in self.channels.values():
-            if not channel.busy and channel.log.aged:
+            if not channel.busy and channel.timer is None and channel.log.waiting:
                 channel.hurry()
 
     async def flush(self, seconds: float) -> bool:
@@ -165,7 +165,7 @@ class JournalWriter:
         self.idle(channel)
         self.producing.troubled = True
         channel.due = not channel.closed
-        if isinstance(error, TOO_LARGE) and channel.log.epoch is not None:
+        if isinstance(error, TOO_LARGE) and channel.log.marker is not None:
             channel.log.refused()
             self.wake.set()
             return

@@ -72,11 +72,13 @@ class Site:
         unfinished: Callable[[int], bool] = everything,
         writer: JournalWriter | None = None,
         origin: bytes = b"origin--",
+        after: bytes | None = None,
     ) -> dict[int, Channel]:
         """A worker opens partitions; it crashes by being forgotten."""
         writer = writer or await self.writer()
         owned = {
-            number: Owned(uuid.uuid4().bytes[:8], origin, low_water, unfinished) for number in numbers or (0,)
+            number: Owned(uuid.uuid4().bytes[:8], origin, after, low_water, unfinished)
+            for number in numbers or (0,)
         }
         return await restore(self.consumer, writer, owned, self.warnings.append)
 

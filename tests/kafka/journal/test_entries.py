@@ -22,7 +22,7 @@ def noted(found: Outcome) -> Noted:
 @pytest.mark.parametrize(
     "entry",
     [
-        Epoch(NONCE, ORIGIN),
+        Epoch(NONCE, ORIGIN, None),
         noted(outcome(value={"a": [1, 2.5, None]})),
         noted(
             outcome(not_before=1.5, failure=Failure(category=Category.RATE_LIMIT, type="E", message="later"))
@@ -35,11 +35,11 @@ def test_what_is_written_is_read(entry: Epoch | Noted) -> None:
 
 def test_a_key_is_the_tasks_offset() -> None:
     """So that who reads the topic with tools finds a task's notes."""
-    assert (key(noted(outcome())), key(Epoch(NONCE, ORIGIN))) == (b"7", b"epoch")
+    assert (key(noted(outcome())), key(Epoch(NONCE, ORIGIN, None))) == (b"7", b"epoch")
 
 
 def test_a_record_of_an_unknown_version_says_nothing() -> None:
-    value = encode(Epoch(NONCE, ORIGIN))
+    value = encode(Epoch(NONCE, ORIGIN, None))
     assert value[0] == VERSION
     assert decode(bytes((VERSION + 1,)) + value[1:]) is None
 

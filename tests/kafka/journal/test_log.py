@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from streamer.kafka.journal import log as log_module
 from streamer.kafka.journal.entries import Epoch, Noted, decode, encode
-from streamer.kafka.journal.epochs import Epochs
+from streamer.kafka.journal.lineage import counting
 from streamer.kafka.journal.log import FEW, SHARE, Log
 from tests.kafka.journal.outcomes import outcome
 
@@ -18,9 +18,9 @@ ORIGIN = b"origin--"
 
 
 def opened(nonce: bytes = b"me------", at: int = 0) -> Log:
-    log = Log(nonce, ORIGIN)
+    log = Log(nonce, ORIGIN, None)
     (marker,) = log.take(MUCH)
-    assert decode(marker[1]) == Epoch(nonce, ORIGIN)
+    assert decode(marker[1]) == Epoch(nonce, ORIGIN, None)
     log.written(at)
     return log
 
@@ -31,15 +31,15 @@ def serials(records: Any) -> list[int]:
 
 def test_the_marker_is_written_before_all_else() -> None:
     """A note made meanwhile waits; the marker that failed is written again."""
-    log = Log(b"me------", ORIGIN)
+    log = Log(b"me------", ORIGIN, None)
     ticket = log.note(7, outcome())
     assert len(log.take(MUCH)) == 1
     log.failed()
     assert not log.settled(0)
     (marker,) = log.take(MUCH)
-    assert decode(marker[1]) == Epoch(b"me------", ORIGIN)
+    assert decode(marker[1]) == Epoch(b"me------", ORIGIN, None)
     log.written(40)
-    assert (log.epoch, log.end, log.settled(0), log.settled(ticket)) == (40, 41, True, False)
+    assert (log.marker, log.end, log.settled(0), log.settled(ticket)) == (40, 41, True, False)
 
 
 def test_a_note_is_settled_when_its_batch_is_written() -> None:
@@ -204,16 +204,16 @@ class LogMachine(RuleBasedStateMachine):
     @rule(lost=st.integers(0, 2))
     def open(self, lost: int) -> None:
         """The owner crashes, or thinks it is one still; another begins from what was committed."""
-        log = Log(len(self.owners).to_bytes(8), ORIGIN)
+        before = self.owner.nonce if self.owners else None
+        log = Log(len(self.owners).to_bytes(8), ORIGIN, before)
         for _ in range(lost):
-            self.append(log.take(MUCH))
+            self.append(log, log.take(MUCH))
             log.failed()
-        log.written(self.append(log.take(MUCH)))
+        log.written(self.append(log, log.take(MUCH)))
         low_water, finished = self.committed
-        epochs = Epochs()
-        for position in range(low_water, log.epoch + 1):
-            noted = epochs.admit(self.journal[position])
-            if noted is not None and noted.offset not in finished:
+        entries = [(at, self.journal[at][1]) for at in range(low_water, log.marker + 1)]
+        for position, noted in counting(entries, log.nonce):
+            if noted.offset not in finished:
                 log.restore(position, noted)
         self.owners.append(log)
         self.tickets[log] = []
@@ -221,19 +221,17 @@ class LogMachine(RuleBasedStateMachine):
         self.what_is_settled_is_recalled()
 
     def what_is_settled_is_recalled(self) -> None:
+        """What is promised is what its owner wrote last in its time; all else was written by somebody."""
         truth: dict[tuple[int, str, int], int] = {}
-        seen: dict[tuple[int, str, int], set[int]] = {}
-        owner = None
-        for entry in self.journal:
-            if type(entry) is Epoch:
-                owner = entry.nonce
-                continue
-            which = (entry.offset, entry.outcome.path, entry.outcome.number)
-            serial = int.from_bytes(entry.outcome.digest)
-            seen.setdefault(which, set()).add(serial)
-            if entry.nonce == owner:
-                truth[which] = serial
-        for which, serials in seen.items():
+        written: set[tuple[tuple[int, str, int], int]] = set()
+        for in_time, entry in self.journal:
+            if isinstance(entry, Noted):
+                which = (entry.offset, entry.outcome.path, entry.outcome.number)
+                serial = int.from_bytes(entry.outcome.digest)
+                written.add((which, serial))
+                if in_time:
+                    truth[which] = serial
+        for which in [(offset, path, 1) for offset in range(6) for path in "ab"]:
             found = self.owner.recall(*which)
             serial = None if found is None else int.from_bytes(found.digest)
             if which[0] in self.finished:
@@ -241,13 +239,20 @@ class LogMachine(RuleBasedStateMachine):
             elif which in self.promised:
                 assert serial == truth[which] >= self.promised[which]
             else:
-                assert serial is None or serial in serials
-        assert all(which in seen for which in self.promised if which[0] not in self.finished)
+                assert serial is None or (which, serial) in written
 
-    def append(self, records: Any) -> int:
+    def append(self, log: Log, records: Any) -> int:
+        """What is written, with whether it was in its owner's time."""
         base = len(self.journal)
-        self.journal += [decode(value) for _, value in records]
+        self.journal += [(log is self.owners[-1] if self.owners else False, decode(v)) for _, v in records]
         return base
+
+    @rule(data=st.data())
+    def mark(self, data: st.DataObject) -> None:
+        """A marker that comes late, or of one that had the partition for a moment and never committed."""
+        passer_by = Log(b"passerby", ORIGIN, self.owner.nonce)
+        log = data.draw(st.sampled_from([passer_by, *self.owners]))
+        self.journal.append((False, Epoch(log.nonce, ORIGIN, log.after)))
 
     @rule(data=st.data(), offset=st.integers(0, 5), path=st.sampled_from("ab"))
     def note(self, data: st.DataObject, offset: int, path: str) -> None:
@@ -275,7 +280,7 @@ class LogMachine(RuleBasedStateMachine):
         records = self.under_way.pop(log)
         base = len(self.journal)
         if fate != "lost":
-            self.append(records)
+            self.append(log, records)
         if fate == "written":
             log.written(base)
             self.promise(log)
@@ -316,7 +321,7 @@ class LogMachine(RuleBasedStateMachine):
     def each_ticket_is_settled_once(self) -> None:
         for log in self.owners:
             waiting = [*log._taken, *log._pending]
-            assert log._durable == log.ticket - len(waiting)
+            assert log.unsettled == len(waiting)
             assert len(set(waiting)) == len(waiting)
 
     @invariant()
@@ -334,7 +339,7 @@ class LogMachine(RuleBasedStateMachine):
         while log.waiting:
             records = log.take(MUCH)
             if records:
-                log.written(self.append(records))
+                log.written(self.append(log, records))
             rounds += 1
             assert rounds < 10
         self.promise(log)

@@ -21,11 +21,12 @@ class Task:
 
     def __init__(self, *, again: bool = False, known: bool = False) -> None:
         self.partition = Partition("t", 0)
-        self.partition.open(0)
+        self.partition.open(0, restarted_below=8 if again else 0)
         (self.record,) = self.partition.deliver([SimpleNamespace(offset=7, key=None)], 8)
+        self.partition.committed(self.partition.commit())
         self.partition.begin(self.record)
         self.woken = 0
-        self.log = Log(b"me------", b"origin--")
+        self.log = Log(b"me------", b"origin--", None)
         self.channel = Channel(0, self.log, self.wake)
         self.log.take(MUCH)
         self.log.written(5)
@@ -35,7 +36,6 @@ class Task:
         self.memory = TaskMemory(
             self.record,
             self.channel,
-            again=again,
             park=lambda record: self.told.append(("park", record)),
             unpark=lambda record: self.told.append(("unpark", record)),
         )
@@ -99,12 +99,14 @@ async def test_a_closed_channel_lets_go_who_waits() -> None:
 
 
 async def test_a_task_whose_partition_was_taken_is_gone() -> None:
-    """What it still notes is written all the same: the partition may come back."""
+    """Not while it may come back: it goes on then, and so do its notes."""
     task = Task()
-    task.partition.close()
-    assert task.memory.gone
+    task.partition.suspend()
+    assert not task.memory.gone
     task.memory.note(outcome())
     assert task.write() == 1
+    task.partition.close()
+    assert task.memory.gone
 
 
 async def test_nothing_is_noted_of_a_task_that_has_its_result() -> None:

@@ -81,15 +81,26 @@ async def test_a_former_owner_that_goes_on_changes_nothing(site):
     await site.create()
     zombie = (await site.own())[0]
     await zombie.settle(zombie.note(1, outcome(1)))
-    second = (await site.own())[0]
+    second = (await site.own(after=zombie.log.nonce))[0]
     await second.settle(second.note(2, outcome(2)))
     zombie.note(1, outcome(91))
     await zombie.settle(zombie.note(2, outcome(92)))
-    for low_water in (None, second.log.low_water, second.log.epoch + 1):
-        third = (await site.own(low_water=low_water))[0]
-        assert recalled(third, [2]) == {2: 2}
-    assert recalled((await site.own())[0], [1, 2]) == {1: 1, 2: 2}
+    for low_water, known in ((None, {1: 1, 2: 2}), (second.log.marker + 1, {2: 2})):
+        third = (await site.own(after=second.log.nonce, low_water=low_water))[0]
+        assert recalled(third, [1, 2]) == known
     assert len(await site.noted()) == 4
+
+
+@pytest.mark.kafka
+async def test_who_comes_back_after_another_only_marked_the_journal_is_believed(site):
+    """A rebalance that went to and fro: the commit is the first owner's still."""
+    await site.create()
+    first = (await site.own())[0]
+    await first.settle(first.note(1, outcome(1)))
+    await site.own(after=first.log.nonce)
+    await first.settle(first.note(2, outcome(2)))
+    third = (await site.own(after=first.log.nonce, low_water=first.log.low_water))[0]
+    assert recalled(third, [1, 2]) == {1: 1, 2: 2}
 
 
 @pytest.mark.kafka
