@@ -63,4 +63,4 @@ class Reader:
         """Assert that tasks ``t0`` and on have their results: none lost, and exactly once if that is the mode."""
         assert set(self.ids) == {f"t{number}" for number in range(count)}
         if delivery == "exactly-once":
-            assert self.repeated == set()
+            assert self.repeated == set(), f"{len(self.repeated)} tasks with more than one result"

@@ -140,8 +140,12 @@ class Access:
     """Who may write to the output: everybody or nobody."""
 
     def __init__(self, rig: Rig) -> None:
-        self.admin = AdminClient({"bootstrap.servers": rig.bootstrap})
+        self.servers = rig.bootstrap
         self.topic = rig.output
+
+    def admin(self) -> AdminClient:
+        """A new one each time: one that is kept complains of a broker that has gone."""
+        return AdminClient({"bootstrap.servers": self.servers})
 
     def rule(self, operation: AclOperation, permission: AclPermissionType) -> AclBinding:
         return AclBinding(
@@ -153,7 +157,8 @@ class Access:
             self.rule(AclOperation.ALL, AclPermissionType.ALLOW),
             self.rule(AclOperation.WRITE, AclPermissionType.DENY),
         ]
-        for done in self.admin.create_acls(rules).values():
+        admin = self.admin()
+        for done in admin.create_acls(rules).values():
             done.result(30)
 
     def allow_writing(self) -> None:
@@ -166,5 +171,6 @@ class Access:
             AclOperation.WRITE,
             AclPermissionType.DENY,
         )
-        for done in self.admin.delete_acls([denied]).values():
+        admin = self.admin()
+        for done in admin.delete_acls([denied]).values():
             done.result(30)
