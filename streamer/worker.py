@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from __future__ import annotations
+
 import asyncio
 import os
 import socket
@@ -98,8 +100,8 @@ class Worker:
         settings, kind = self.settings, self.topology.task_type
         store = open_store(settings.claim_check) if settings.claim_check is not None else None
         claiming = Claiming(store, settings.claim_check_bytes, Decoder(kind, LARGEST), self.warn)
-        counts = await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
-        self.source, self.sink = self.ends(counts[self.input])
+        await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
+        self.source, self.sink = self.ends()
         try:
             await self.journals.start()
             await self.sink.start([self.output, self.dead_letters])
@@ -115,16 +117,17 @@ class Worker:
         )
         self.subscription = pipeline.subscribe(self.sink)
 
-    def ends(self, input_partitions: int) -> tuple[Source, Sink | Transactions]:
+    def ends(self) -> tuple[Source, Sink | Transactions]:
         """Where records enter and where results leave; in exactly-once mode the latter commits for the former."""
         settings = self.settings
         clients = Clients(self.connection, settings, self.group, self.client_id)
+        consumer = clients.consumer()
         self.notices = Notices(self.dead_letters, self.warn)
         writer = Writer(self.output, self.dead_letters, self.topology.name, self.client_id, self.notices)
         ways: dict[str, Any] = {
             "write": writer.write,
             "warn": self.warn,
-            "input_partitions": input_partitions,
+            "input_count": lambda: len(consumer.partitions_for_topic(self.input) or ()),
         }
         transactions = None
         if settings.delivery == "exactly-once":
@@ -139,7 +142,7 @@ class Worker:
             lambda error: self.source.fail(error),
         )
         source = Source(
-            clients.consumer(),
+            consumer,
             self.input,
             outstanding=settings.outstanding_limit,
             concurrency=settings.concurrency,

@@ -14,6 +14,8 @@ from streamer.settings import Settings
 
 FOREVER_MS = 24 * 3_600_000
 """aiokafka's own poll watchdog counts a pause of ours as a hang."""
+METADATA_MS = 60_000
+"""So soon are partitions seen that were added to a topic."""
 
 
 class Clients:
@@ -41,6 +43,7 @@ class Clients:
             rebalance_timeout_ms=int(self.settings.revoke_timeout * 1000) + 30_000,
             max_poll_interval_ms=FOREVER_MS,
             fetch_max_wait_ms=100,
+            metadata_max_age_ms=METADATA_MS,
         )
         return consumer
 
@@ -59,5 +62,5 @@ class Clients:
             acks="all",
             max_batch_size=BATCH_BYTES,
             max_request_size=DEAD_LETTER_BYTES,
-            metadata_max_age_ms=60_000,
+            metadata_max_age_ms=METADATA_MS,
         )

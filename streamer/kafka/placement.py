@@ -16,8 +16,8 @@ class Placement:
     and no key needs to be hashed.
     """
 
-    def __init__(self, input_partitions: int, count_of: Callable[[str], int]) -> None:
-        self.input_partitions = input_partitions
+    def __init__(self, input_count: Callable[[], int], count_of: Callable[[str], int]) -> None:
+        self.input_count = input_count
         self.count_of = count_of
         self.counts: dict[str, int] = {}
 
@@ -30,7 +30,8 @@ class Placement:
         if count is None:
             count = self.counts[topic] = self.count_of(topic)
         number = outgoing.record.partition.number
-        if count == self.input_partitions:
+        # an input that has grown unnoticed has partitions that this topic does not
+        if number < count == self.input_count():
             return number
         if outgoing.key is not None:
             return int(murmur2(outgoing.key) & 0x7FFFFFFF) % count

@@ -33,7 +33,7 @@ class Sink(abc.ObserverBase[Any]):
         make_producer: Callable[[], AIOKafkaProducer],
         write: Callable[[Any, str | None], tuple[str, Outgoing]],
         warn: Callable[[str], None],
-        input_partitions: int,
+        input_count: Callable[[], int],
     ) -> None:
         self.producing = Producing(make_producer)
         self.write = write
@@ -43,7 +43,7 @@ class Sink(abc.ObserverBase[Any]):
         self.loop = asyncio.get_running_loop()
         self.arrived: list[Any] = []
         self.outlets: dict[tuple[str, int], Outlet] = {}
-        self.placement = Placement(input_partitions, self.producing.partitions_of)
+        self.placement = Placement(input_count, self.producing.partitions_of)
         self.wake = asyncio.Event()
         self.ended = self.closing = False
         self.complaint = Complaint(warn, self.waiting)

@@ -42,7 +42,7 @@ class Transactions(abc.ObserverBase[Any]):
         group: str,
         write: Callable[[Any, str | None], tuple[str, Outgoing]],
         warn: Callable[[str], None],
-        input_partitions: int,
+        input_count: Callable[[], int],
     ) -> None:
         self.make_producer = make_producer
         self.group = group
@@ -57,7 +57,7 @@ class Transactions(abc.ObserverBase[Any]):
         self.lost: Callable[[Partition], None]
         self.topics: list[str] = []
         self.lines: dict[tuple[str, int], Line] = {}
-        self.placement = Placement(input_partitions, self.count_of)
+        self.placement = Placement(input_count, self.count_of)
         self.complaint = Complaint(warn, self.waiting)
         self.wake = asyncio.Event()
         self.hurried = self.ended = self.closing = False
@@ -168,6 +168,7 @@ class Transactions(abc.ObserverBase[Any]):
         while not self.closing:
             await self.wake.wait()
             self.wake.clear()
+            self.placement.forget()
             partitions = list(self.partitions())
             for partition in partitions:
                 self.begin(partition)

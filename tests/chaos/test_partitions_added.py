@@ -69,7 +69,6 @@ async def test_added_partitions_are_read_from_their_beginning(rig: Rig, delivery
     assert rig.warnings == []
 
 
-@pytest.mark.xfail(reason="The sink knows the input's first number of partitions only", strict=True)
 @pytest.mark.parametrize("delivery", DELIVERIES)
 async def test_an_output_with_fewer_partitions_takes_the_results_of_a_grown_input(rig: Rig, delivery: str):
     """Results find a place that is there, whichever partition their task came from."""
