@@ -22,7 +22,8 @@ class LossFound(StreamerError):
 class Start(Struct, frozen=True):
     """Where to begin. ``lost`` counts what is gone.
 
-    What is unfinished below ``restarted_below`` may have been begun before; by an owner that ``crashed`` or not.
+    What is unfinished below ``restarted_below`` may have been begun before; by an owner that ``crashed``, or left
+    before all suspects of an earlier crash were tried, or by one without any suspicion.
     """
 
     frontier: int
@@ -61,8 +62,13 @@ def starting_point(restored: Restored | None, beginning: int, end: int) -> Start
         restored.frontier,
         restored.finished,
         restarted_below=below,
-        crashed=not marks.left and below > restored.frontier,
+        crashed=(not marks.left or marks.level > 0) and below > restored.frontier,
     )
+
+
+def nobody_had(suspended: Partition, restored: Restored | None) -> bool:
+    """Whether it may be resumed: the last commit is its own, and every opening begins with one."""
+    return restored is not None and restored.nonce == suspended.nonce
 
 
 class Opener:
@@ -107,10 +113,10 @@ class Opener:
                 offset, metadata = found[tp]
                 restored = decode(metadata, self.identities[tp.topic], offset)
             if partition.suspended:
-                if restored is None or restored.nonce != partition.nonce:
-                    foreign.append(partition)
-                else:
+                if nobody_had(partition, restored):
                     adapter.seek(consumer, tp, partition.resume())
+                else:
+                    foreign.append(partition)
                 continue
             self.begin(partition, restored, self.start(tp, restored, beginnings[tp], ends[tp]))
         return foreign

@@ -293,10 +293,10 @@ class Partition:
     def unfinished_below(self, offset: int) -> int:
         """How many offsets below it are not known to be finished."""
         ledger = self.ledger
-        ahead = sum(hole < offset for hole in ledger.holes) + max(
-            0, offset - max(ledger.end, ledger.position)
-        )
-        return ahead + (ledger.frontier < offset)
+        if offset <= ledger.frontier:
+            return 0
+        ahead = sum(hole < offset for hole in ledger.holes)
+        return 1 + ahead + max(0, offset - max(ledger.end, ledger.frontier + 1))
 
     @property
     def expects_suspects(self) -> bool:
