@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from __future__ import annotations
-
 import asyncio
 import os
 import socket
@@ -147,6 +145,7 @@ class Worker:
             outstanding=settings.outstanding_limit,
             concurrency=settings.concurrency,
             lanes=Lanes() if settings.ordering == "key" else None,
+            session_timeout=settings.session_timeout,
             revoke_timeout=settings.revoke_timeout,
             accept_loss=settings.accept_loss,
             quarantine=self.quarantine,

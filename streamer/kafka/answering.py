@@ -52,6 +52,8 @@ class Answering:
         source = self.source
         if record.offset >= record.partition.reach:
             await source.reached(record)
+        if not source.member:
+            await source.heard(record)
         if not source.begin(record):
             return None
         outcome: Any = None

@@ -145,6 +145,8 @@ def decode(text: str | None, identity: Identity, committed: int) -> Restored:
 
 def _packed(marks: Marks, frontier: int) -> bytes:
     trial = marks.trial
+    if trial is not None and trial.offset < frontier:
+        trial = None  # it has ended; the distance would accuse whoever is at the frontier
     flags = _LEFT * marks.left
     if marks.low_water is not None:
         flags |= _LOW_WATER

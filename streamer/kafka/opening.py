@@ -23,7 +23,8 @@ class LossFound(StreamerError):
 class Start(Struct, frozen=True):
     """Where to begin. ``lost`` counts what is gone.
 
-    What is unfinished below ``restarted_below`` may have been begun before; by an owner that ``crashed`` or not.
+    What is unfinished below ``restarted_below`` may have been begun before; by an owner that ``crashed``, or left
+    before all suspects of an earlier crash were tried, or by one without any suspicion.
     """
 
     frontier: int
@@ -66,7 +67,7 @@ def starting_point(restored: Restored | None, beginning: int, end: int) -> Start
         restored.frontier,
         restored.finished,
         restarted_below=below,
-        crashed=not marks.left and below > restored.frontier,
+        crashed=(not marks.left or marks.level > 0) and below > restored.frontier,
     )
 
 
@@ -78,6 +79,11 @@ class Opening(NamedTuple):
     start: Start
     nonce: bytes
     identity: Identity
+
+
+def nobody_had(suspended: Partition, restored: Restored | None) -> bool:
+    """Whether it may be resumed: the last commit is its own, and every opening begins with one."""
+    return restored is not None and restored.nonce == suspended.nonce
 
 
 class Opener:
@@ -125,10 +131,10 @@ class Opener:
                 offset, metadata = found[tp]
                 restored = decode(metadata, self.identities[tp.topic], offset)
             if partition.suspended:
-                if restored is None or restored.nonce != partition.nonce:
-                    foreign.append(partition)
-                else:
+                if nobody_had(partition, restored):
                     adapter.seek(consumer, tp, partition.resume())
+                else:
+                    foreign.append(partition)
                 continue
             start = self.start(tp, restored, beginnings[tp], ends[tp])
             opening.append(Opening(partition, restored, start, os.urandom(8), self.identities[tp.topic]))

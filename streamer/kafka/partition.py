@@ -277,6 +277,11 @@ class Partition:
         return max(self.begun + ahead, self.reach, self.restarted_below)
 
     @property
+    def pinned(self) -> bool:
+        """Whether a commit of this opening was acknowledged."""
+        return self._clean is not None
+
+    @property
     def alive(self) -> bool:
         """Whether what it answers counts, now or when it is resumed."""
         return self.is_open or self.suspended
@@ -303,10 +308,10 @@ class Partition:
     def unfinished_below(self, offset: int) -> int:
         """How many offsets below it are not known to be finished."""
         ledger = self.ledger
-        ahead = sum(hole < offset for hole in ledger.holes) + max(
-            0, offset - max(ledger.end, ledger.position)
-        )
-        return ahead + (ledger.frontier < offset)
+        if offset <= ledger.frontier:
+            return 0
+        ahead = sum(hole < offset for hole in ledger.holes)
+        return 1 + ahead + max(0, offset - max(ledger.end, ledger.frontier + 1))
 
     @property
     def expects_suspects(self) -> bool:

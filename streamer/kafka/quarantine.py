@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from streamer.kafka.metadata import Marks, Trial
+from streamer.kafka.record import Record
 
 CRASHES = 3
 """So often a task may take its worker down, alone, before it is a dead letter."""
@@ -15,12 +17,15 @@ SPAN, SHORTEST, LONGEST, LONGER = 5.0, 0.02, 1.0, 3.0
 
 
 def after_crash(marks: Marks) -> tuple[int, Trial | None]:
-    """The level at which suspects are to be tried now, and who is accused; ``marks`` are the crashed owner's.
+    """The level at which suspects are to be tried now, and who is accused; ``marks`` are the last owner's.
 
     Only a crash while a suspect was alone counts against it. One while it had company accuses it all the same: it
     is the first to be tried, and alone until it has ended. If that was unjust, the trials of the others are longer.
+    Where the owner left in good order, its trials go on as they were.
     """
     trial = marks.trial
+    if marks.left:
+        return marks.level, trial
     if marks.level == 0:
         return 1, None
     if trial is not None and trial.alone:
@@ -33,6 +38,25 @@ def trial_time(level: int, suspects: int) -> float | None:
     if level >= STRICT:
         return None
     return min(LONGEST, max(SHORTEST, SPAN / max(1, suspects))) * LONGER ** (level - 1)
+
+
+def accusation(record: Record) -> Trial | None:
+    """The trial in which it was when its worker crashed."""
+    trial = record.partition.trial
+    return trial if trial is not None and trial.offset == record.offset else None
+
+
+def foremost(suspects: Sequence[Record]) -> Record:
+    """Who is tried next: the accused, else the one that came first."""
+    return next(filter(accusation, suspects), suspects[0])
+
+
+def charge(record: Record, *, occupied: int) -> Trial:
+    """What is to be written before it begins, beside so many that run; too often accused, it is `poison`."""
+    accused = accusation(record)
+    crashes = accused.crashes if accused is not None else 0
+    record.poison = crashes >= CRASHES
+    return Trial(record.offset, crashes, alone=not occupied)
 
 
 class Member(Protocol):

@@ -53,6 +53,7 @@ class Source:
         outstanding: int,
         concurrency: int = 100,
         lanes: Lanes | None = None,
+        session_timeout: float = 10.0,
         revoke_timeout: float = 30.0,
         accept_loss: bool = False,
         quarantine: Quarantine | None = None,
@@ -66,6 +67,8 @@ class Source:
         self.lanes = lanes
         self.warn = warn
         self.loop = asyncio.get_running_loop()
+        self.heartbeats = adapter.Heartbeats(consumer)
+        self.session_timeout = session_timeout
         self.room = asyncio.Event()
         quarantine = quarantine or Quarantine()
         opener = Opener(
@@ -92,7 +95,9 @@ class Source:
         self.quarantine = quarantine
         self.trials = Trials(quarantine, self.committer, self.opened, self.send)
         if transactions is not None:
-            transactions.attach(self.opened, opener.identities, consumer, self.assignment.reopen)
+            transactions.attach(
+                self.opened, opener.identities, consumer, self.assignment.reopen, lambda: self.member
+            )
         self.observer: abc.ObserverBase[Record] | None = None
         self.waiting = self.working = self.parked = self.late = self.possible_duplicates = 0
         self.flush: Callable[[], object] = lambda: None
@@ -240,6 +245,17 @@ class Source:
         self.observer.on_next(record)
 
     # --- what becomes of records
+
+    @property
+    def member(self) -> bool:
+        """Whether the group has heard of it lately; else what it has may be somebody else's by now."""
+        unheard = self.heartbeats.unheard()
+        return unheard is not None and unheard < self.session_timeout
+
+    async def heard(self, record: Record) -> None:
+        """Wait until the group has heard of this worker, or taken the record."""
+        while record.state is ADMITTED and not self.member:  # noqa: ASYNC110 - nothing tells of heartbeats
+            await asyncio.sleep(0.05)
 
     async def reached(self, record: Record) -> None:
         """Wait until a commit says that this one may have begun; or it was let go."""

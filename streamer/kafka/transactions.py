@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
@@ -12,7 +13,7 @@ from reactivex import abc
 
 from streamer.kafka import adapter
 from streamer.kafka.complaint import Complaint
-from streamer.kafka.metadata import Identity
+from streamer.kafka.metadata import Identity, decode
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.partition import Partition
 from streamer.kafka.placement import Placement
@@ -60,7 +61,8 @@ class Transactions(abc.ObserverBase[Any]):
         self.placement = Placement(input_count, self.count_of)
         self.complaint = Complaint(warn, self.waiting)
         self.wake = asyncio.Event()
-        self.hurried = self.ended = self.closing = False
+        self.hurried = asyncio.Event()
+        self.ended = self.closing = False
         self.finished: asyncio.Future[None] = self.loop.create_future()
         self.turned: asyncio.Future[None] = self.loop.create_future()
         self.flusher: asyncio.Task[None] | None = None
@@ -74,8 +76,10 @@ class Transactions(abc.ObserverBase[Any]):
         identities: Mapping[str, Identity],
         consumer: AIOKafkaConsumer,
         lost: Callable[[Partition], None],
+        member: Callable[[], bool],
     ) -> None:
-        """Make it the committer of a source."""
+        """Make it the committer of a source, which knows whether it is a ``member`` of its group."""
+        self.member = member
         self.partitions = partitions
         self.identities = identities
         self.consumer = consumer
@@ -117,7 +121,7 @@ class Transactions(abc.ObserverBase[Any]):
 
     def hurry(self) -> None:
         """Commit now: something waits for it."""
-        self.hurried = True
+        self.hurried.set()
         self.wake.set()
 
     async def turn(self) -> None:
@@ -177,9 +181,13 @@ class Transactions(abc.ObserverBase[Any]):
                 if not self.finished.done():
                     self.finished.set_result(None)
                 return
-            if not self.hurried:
-                await asyncio.sleep(max(EVERY, PER_PARTITION * len(partitions)))
-            self.hurried = False
+            await self.rest(max(EVERY, PER_PARTITION * len(partitions)))
+
+    async def rest(self, seconds: float) -> None:
+        """Let results gather, unless something waits for a commit."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.hurried.wait(), seconds)
+        self.hurried.clear()
 
     def begin(self, partition: Partition, *, leaving: bool = False) -> None:
         """Begin a transaction, if there is anything to write and none is under way."""
@@ -199,8 +207,8 @@ class Transactions(abc.ObserverBase[Any]):
         """One transaction, from the producer that it needs to what became of it."""
         where = f"{self.topics[0]} ({partition.topic}-{partition.number})"
         try:
-            producer = line.producer or await line.fence(self.topics)
-            if line.sent and not await self.settled(line, partition):
+            producer = line.producer or await self.renewed(line, partition)
+            if producer is None or (line.sent and not await self.settled(line, partition)):
                 return
             if not partition.is_open:
                 return
@@ -227,7 +235,7 @@ class Transactions(abc.ObserverBase[Any]):
         except TOO_LARGE as error:
             await line.discard()
             self.shrink(line, partition, error)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, AssertionError) as error:  # aiokafka asserts its states
             await line.discard()
             if not line.asked:
                 self.put_back(line, partition)
@@ -237,6 +245,24 @@ class Transactions(abc.ObserverBase[Any]):
         else:
             self.complaint.withdraw(where)
             self.succeeded(line, partition)
+
+    async def renewed(self, line: Line, partition: Partition) -> AIOKafkaProducer | None:
+        """A new producer, if the partition still is ours: who is out of the group would fence off its new owner."""
+        if not self.member():
+            line.not_before = self.loop.time() + EVERY
+            self.loop.call_at(line.not_before, self.wake.set)
+            return None
+        producer = await line.fence(self.topics)
+        tp = TopicPartition(partition.topic, partition.number)
+        held = (await adapter.committed(self.consumer, [tp])).get(tp)
+        if held is not None:
+            nonce = decode(held[1], self.identities[tp.topic], held[0]).nonce
+            if nonce != partition.nonce and partition.pinned:
+                await line.discard()
+                self.put_back(line, partition)
+                self.lost(partition)
+                return None
+        return producer
 
     async def settled(self, line: Line, partition: Partition) -> bool:
         """Find out what became of a transaction whose end nobody confirmed; False when the partition is gone."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from streamer.kafka.committer import Committing
 from streamer.kafka.metadata import Trial
 from streamer.kafka.partition import Partition
-from streamer.kafka.quarantine import CRASHES, Quarantine, trial_time
+from streamer.kafka.quarantine import Quarantine, accusation, charge, foremost, trial_time
 from streamer.kafka.record import ADMITTED, RUNNING, Record
 
 LOOK = 0.005
@@ -87,7 +87,7 @@ class Trials:
             ),
             PATIENCE,
         )
-        record = next(filter(accusation, self.suspects), self.suspects[0])
+        record = foremost(self.suspects)
         self.suspects.remove(record)
         return record
 
@@ -98,17 +98,15 @@ class Trials:
             return
         partition = record.partition
         self.watched = record
-        accused = accusation(record)
         patience = trial_time(partition.level, sum(p.suspects for p in self.partitions()))
-        if accused is not None:
+        if accusation(record) is not None:
             patience = None
         if patience is None:
             await until(lambda: not self.quarantine.occupied or record.state is not ADMITTED)
-        crashes = accused.crashes if accused is not None else 0
-        record.poison = crashes >= CRASHES
-        await self.write(partition, Trial(record.offset, crashes, alone=not self.quarantine.occupied))
+        await self.write(partition, charge(record, occupied=self.quarantine.occupied))
         self.send(record)
-        await until(lambda: record.state not in (ADMITTED, RUNNING), patience)
+        await until(lambda: record.state is not ADMITTED)
+        await until(lambda: record.state is not RUNNING, patience)
 
     async def write(self, accused: Partition | None, trial: Trial | None) -> None:
         """Commit who is on trial, and that nobody else is."""
@@ -131,9 +129,3 @@ async def until(condition: Callable[[], bool], seconds: float | None = None) -> 
     end = None if seconds is None else loop.time() + seconds
     while not condition() and (end is None or loop.time() < end):  # noqa: ASYNC110 - see above
         await asyncio.sleep(LOOK)
-
-
-def accusation(record: Record) -> Trial | None:
-    """The trial in which it was when its worker crashed."""
-    trial = record.partition.trial
-    return trial if trial is not None and trial.offset == record.offset else None

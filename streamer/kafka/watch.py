@@ -100,7 +100,6 @@ class Watch:
     def observe(self, source: Source, sink: Sink | Transactions) -> None:
         """Watch from now on; the consumer has started."""
         self.source, self.sink = source, sink
-        self.heartbeats = adapter.Heartbeats(source.consumer)
         self.ticking = asyncio.get_running_loop().create_task(self.tick())
 
     async def stop(self) -> None:
@@ -154,7 +153,7 @@ class Watch:
                 unknown.append(tp)
             if known is not None:
                 end_at = now - max(0.0, time.time() - known[1])
-                room = taking and partition.has_room
+                room = taking and source.wants(partition)
                 partitions.append(PartitionSight(place, partition.position, known[0], end_at, room))
             stuck = self.stuck(place, partition, now)
             if stuck is not None:
@@ -162,7 +161,7 @@ class Watch:
         if unknown and now - self.asked_at >= ASK_AFTER and (self.asking is None or self.asking.done()):
             self.asked_at = now
             self.asking = source.loop.create_task(self.ask(unknown))
-        return Sight(self.lag, self.heartbeats.unheard(), partitions, tasks)
+        return Sight(self.lag, source.heartbeats.unheard(), partitions, tasks)
 
     def end_of(self, tp: TopicPartition) -> tuple[int, float] | None:
         """The end of a log as far as is known, and when it was."""

@@ -4,30 +4,42 @@ from bisect import bisect_left
 from random import Random
 from typing import NamedTuple
 
-from streamer.kafka.metadata import Identity
+from streamer.kafka.metadata import Identity, Marks
+
+VENOM = 0.004
+"""The share of messages that take down whoever runs them, where there are any."""
 
 
 class Message:
-    """A message of the input log, and how many results for it were published."""
+    """A message of the input log, what became of it, and what it has done."""
 
-    __slots__ = ("key", "offset", "results")
+    __slots__ = ("begun", "crashes", "key", "offset", "poison", "results", "unjust")
 
-    def __init__(self, offset: int, key: bytes | None) -> None:
+    def __init__(self, offset: int, key: bytes | None, *, poison: bool = False) -> None:
         self.offset = offset
         self.key = key
+        self.poison = poison
         self.results = 0
+        self.begun = False
+        self.crashes = 0
+        """How many workers it took down, as far as they were seen to crash."""
+        self.unjust = 0
+        """How often it was alone on trial while its worker was killed from outside."""
 
 
 class Log:
     """One partition of one incarnation of the topic: messages in the order of offsets, with gaps anywhere."""
 
-    def __init__(self, start: int, random: Random, keys: int) -> None:
+    def __init__(self, start: int, random: Random, keys: int, venom: float = 0.0) -> None:
         self.random = random.random
+        self.venom = venom
         self.keys = [None, *(b"key-%d" % number for number in range(keys))]
         self.start = start
         self.end = start
         self.messages: list[Message] = []
         self.offsets: list[int] = []
+        self.published: dict[bytes, int] = {}
+        """The last offset of each key with a result that was committed with it."""
         self._answered = 0
 
     def produce(self, count: int, *, dense: bool = False) -> None:
@@ -35,7 +47,8 @@ class Log:
         random = self.random
         keys = self.keys[:1] if dense else self.keys
         for _ in range(count):
-            self.messages.append(Message(self.end, keys[int(random() * len(keys))]))
+            poison = not dense and self.venom > 0 and random() < self.venom
+            self.messages.append(Message(self.end, keys[int(random() * len(keys))], poison=poison))
             self.offsets.append(self.end)
             self.end += 1
             if not dense and random() < 0.25:
@@ -45,6 +58,11 @@ class Log:
     def index(self, offset: int) -> int:
         """Of the first message at or above `offset`."""
         return bisect_left(self.offsets, offset)
+
+    def at(self, offset: int) -> Message | None:
+        index = self.index(offset)
+        found = index < len(self.offsets) and self.offsets[index] == offset
+        return self.messages[index] if found else None
 
     def seam(self, index: int) -> int:
         """How far a consumer that has read the messages below `index` may say that it is."""
@@ -65,6 +83,8 @@ class Committed(NamedTuple):
     text: str
     finished: frozenset[int]
     identity: Identity
+    nonce: bytes
+    marks: Marks
     damaged: bool = False
 
 
@@ -73,12 +93,15 @@ class Broker:
 
     topic = "tasks"
 
-    def __init__(self, random: Random, partitions: int, keys: int) -> None:
+    def __init__(self, random: Random, partitions: int, keys: int, poisonous: bool) -> None:
         self.random = random
         self.keys = keys
+        self.venom = venom = VENOM if poisonous else 0.0
         self.identity = Identity("cluster", "topic")
-        self.logs = [Log(0, random, keys) for _ in range(partitions)]
+        self.logs = [Log(0, random, keys, venom) for _ in range(partitions)]
         self.committed: list[Committed | None] = [None] * partitions
+        self.epochs = [0] * partitions
+        """Of the transactional producers: each new one fences off those before."""
 
     def recreate(self) -> None:
         """Make the topic anew under its old name; the committed offsets stay, as they do behind a mirror."""
@@ -86,7 +109,7 @@ class Broker:
         starts = [
             held.offset if held else log.end for held, log in zip(self.committed, self.logs, strict=True)
         ]
-        self.logs = [Log(start, self.random, self.keys) for start in starts]
+        self.logs = [Log(start, self.random, self.keys, self.venom) for start in starts]
 
     def damage(self, number: int) -> None:
         """Do to a commit what mirrors, tools and strangers do: only its offset may be believed then."""
@@ -108,4 +131,6 @@ class Broker:
             text = "AQAAAYm" + text[7:]
         else:
             self.identity = Identity(f"cluster-{self.random.random()}", self.identity.topic_id)
-        self.committed[number] = Committed(offset, text, frozenset(), held.identity, damaged=True)
+        self.committed[number] = held._replace(
+            offset=offset, text=text, finished=frozenset(), nonce=b"", damaged=True
+        )

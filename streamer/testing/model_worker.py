@@ -3,30 +3,45 @@
 from random import Random
 
 from streamer.kafka.partition import Partition
-from streamer.kafka.record import LOST, IllegalTransition, Record
+from streamer.kafka.record import ADMITTED, LOST, IllegalTransition, Record
 from streamer.testing.factory import Factory
+from streamer.testing.model_broker import Broker
 from streamer.testing.model_opening import Opening
+from streamer.testing.model_trials import Trials
 from streamer.testing.report import Report, Violation
+
+
+class Crashed(Exception):
+    """A poisonous message has taken its worker down."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
 
 
 class Worker:
     """One owner's memory, which a crash takes away as a whole; every action checks what it sees.
 
     Checked here: one_result (nothing polled is dropped), holes_survive (nothing finished runs again),
-    key_order, and that records are lost and late exactly when they should be.
+    key_order, rebalance_keeps_work (nothing is begun twice by one owner), reach (nothing is begun that no commit
+    tells of), poison (only what is poisonous is written off), and that records are lost and late exactly when
+    they should be.
     """
 
     outstanding = 150
     mishaps = 0.05
 
-    def __init__(self, factory: Factory, random: Random, report: Report) -> None:
+    def __init__(self, factory: Factory, random: Random, report: Report, broker: Broker) -> None:
         self.random = random.random
         self.report = report
+        self.broker = broker
         self.keyed = report.keyed
         self.lanes = factory.lanes()
+        self.trials = Trials(factory, random, self)
         self.openings: dict[Partition, Opening] = {}
         self.assigned: dict[int, Opening] = {}
         self.locked: dict[tuple[int, bytes], Record] = {}
+        self.hurried: Opening | None = None
+        """Something waits for a commit of it."""
         self.ready: list[Record] = []
         self.running: list[Record] = []
         self.parked: list[Record] = []
@@ -36,7 +51,7 @@ class Worker:
     @property
     def busy(self) -> int:
         lists = (self.ready, self.running, self.parked, self.answered, self.publishing)
-        return sum(map(len, lists)) + self.lanes.waiting
+        return sum(map(len, lists)) + self.lanes.waiting + self.trials.kept
 
     def assign(self, opening: Opening) -> None:
         self.openings[opening.partition] = opening
@@ -57,35 +72,47 @@ class Worker:
         if whole or self.random() < 0.5:
             position = log.seam(opening.index)
         records = partition.deliver(messages, position)
-        opening.deliver(messages, [record.offset for record in records], position)
+        opening.deliver(messages, records, position)
         for record in records:
             if not self.keyed or self.lanes.enter(record):
-                self.ready.append(record)
+                self.push(record)
             else:
                 opening.waiting[record.offset] = record
+
+    def push(self, record: Record) -> None:
+        """It may run as far as its key goes."""
+        if not self.trials.take(record):
+            self.ready.append(record)
 
     def begin(self) -> None:
         if not self.ready:
             return
         record = self._pick(self.ready)
-        opening = self.openings[record.partition]
-        if not self._runs(opening, record, record.partition.begin(record)):
+        partition, offset = record.partition, record.offset
+        opening = self.openings[partition]
+        partition.about_to_begin(record)
+        opening.begun = max(opening.begun, offset + 1)
+        if record.state is ADMITTED and offset >= partition.reach:
+            self.report.gated += 1
+            if self.random() < 0.05:
+                self._begin_unreached(record)
+            self.ready.append(record)
+            self.hurried = opening
             return
-        opening.admitted.discard(record.offset)
-        if self.keyed and record.key is not None:
-            lane = (record.partition.number, record.key)
-            if lane in self.locked:
-                raise Violation("key_order", f"{record!r} begins beside {self.locked[lane]!r}")
-            self.locked[lane] = record
+        if self._runs(opening, record, partition.begin(record)):
+            self._begun(opening, record)
 
     def answer(self) -> None:
-        """A coroutine ends, or its record is parked."""
+        """A coroutine ends, or its record is parked, or it takes the worker down."""
         if not self.running:
             return
         record = self._pick(self.running)
         opening = self.openings[record.partition]
+        parks = self.random() < self.mishaps
+        if record.message.poison and not record.poison and not parks:
+            raise Crashed(record)
         opening.running -= 1
-        if self.random() >= self.mishaps:
+        if not parks:
             if self._kept(opening, record, record.partition.answer(record)):
                 self.answered.append(record)
         elif self._kept(opening, record, record.partition.park(record)):
@@ -102,34 +129,66 @@ class Worker:
             opening.parked.discard(record.offset)
 
     def publish(self) -> None:
+        """Send a result; while its partition is suspended it is kept."""
         if not self.answered:
             return
         record = self._pick(self.answered)
-        if self._kept(self.openings[record.partition], record, record.partition.publish(record)):
+        if self.openings[record.partition].suspended:
+            self.answered.append(record)
+        elif self._kept(self.openings[record.partition], record, record.partition.publish(record)):
             self.publishing.append(record)
+
+    def sweep(self) -> None:
+        """Drop what was answered and has no partition any more."""
+        if not self.answered:
+            return
+        record = self._pick(self.answered)
+        opening = self.openings[record.partition]
+        if not opening.closed:
+            self.answered.append(record)
+        elif self._kept(opening, record, record.partition.publish(record)):
+            raise Violation("late", f"{record!r} is sent")
 
     def acknowledge(self) -> None:
         """The broker takes a result, or refuses it."""
         if not self.publishing:
             return
         record = self._pick(self.publishing)
-        partition, key, offset = record.partition, record.key, record.offset
-        opening = self.openings[partition]
         if self.random() < self.mishaps:
             self.report.refused += 1
-            if self._kept(opening, record, partition.refuse(record)):
-                self.answered.append(record)
+            self.refuse(record)
             return
-        record.message.results += 1
-        self.report.results += 1
+        self.arrive(record)
+        key, offset = record.key, record.offset
+        opening = self.openings[record.partition]
         if self.keyed and key is not None:
             if opening.published.get(key, -1) >= offset:
                 raise Violation("key_order", f"{record!r} is published after {opening.published[key]}")
             opening.published[key] = offset
-        if partition.finish(record) == opening.closed:
+        self.finish(record)
+
+    def arrive(self, record: Record) -> None:
+        """Its result is in the output topic."""
+        message = record.message
+        message.results += 1
+        self.report.results += 1
+        if record.poison:
+            self.report.dead_letters += 1
+            if not message.poison and message.unjust < 3:
+                raise Violation("poison", f"{record!r} is healthy, and a dead letter")
+
+    def refuse(self, record: Record) -> None:
+        """Its result, or a smaller one, is to be sent again."""
+        if self._kept(self.openings[record.partition], record, record.partition.refuse(record)):
+            self.answered.append(record)
+
+    def finish(self, record: Record) -> None:
+        opening = self.openings[record.partition]
+        if record.partition.finish(record) == opening.closed:
             raise Violation("finish", f"{record!r} counts: {not opening.closed} is right")
         if not opening.closed:
-            opening.pending.discard(offset)
+            opening.pending.pop(record.offset, None)
+            opening.started.discard(record.offset)
             if self.random() < 0.02:
                 self._finish_again(record)
         self.leave(record)
@@ -143,23 +202,28 @@ class Worker:
             fresh, self.ready = self.ready, others
             ending: list[Record] = []
             for record in fresh:
+                if record.message.poison:
+                    self.ready.append(record)
+                    continue
                 stays = left and (not kept or self.random() < left)
                 (kept if stays else ending).append(record)
             self.through(ending)
         return kept
 
     def through(self, records: list[Record]) -> None:
-        """Bring `records`, which may run, to their ends with nothing in their way."""
-        lists = self.ready, self.running, self.answered, self.publishing
-        self.ready, self.running, self.answered, self.publishing = records, [], [], []
-        self.mishaps = 0.0
-        while self.ready:
-            self.begin()
-            self.answer()
-            self.publish()
-            self.acknowledge()
-        del self.mishaps
-        self.ready, self.running, self.answered, self.publishing = lists
+        """Bring `records`, which may run, to their ends with nothing in their way, nor any commit."""
+        for record in records:
+            partition = record.partition
+            opening = self.openings[partition]
+            began = partition._run(record, ADMITTED)  # noqa: SLF001 - the reach is for others to test
+            if self._runs(opening, record, began):
+                self.running.pop()
+                opening.admitted.discard(record.offset)
+                opening.running -= 1
+                partition.answer(record)
+                partition.publish(record)
+                self.arrive(record)
+                self.finish(record)
 
     def leave(self, record: Record) -> None:
         if not self.keyed:
@@ -171,10 +235,37 @@ class Worker:
             if following.state is LOST:
                 raise Violation("key_order", f"{following!r} is let in")
             self.openings[following.partition].waiting.pop(following.offset, None)
-            self.ready.append(following)
+            self.push(following)
+
+    def _begun(self, opening: Opening, record: Record) -> None:
+        offset, number = record.offset, record.partition.number
+        opening.admitted.discard(offset)
+        if self.keyed and record.key is not None:
+            lane = (number, record.key)
+            if lane in self.locked:
+                raise Violation("key_order", f"{record!r} begins beside {self.locked[lane]!r}")
+            self.locked[lane] = record
+        if offset in opening.started:
+            raise Violation("rebalance_keeps_work", f"{record!r} is begun a second time")
+        opening.started.add(offset)
+        held = self.broker.committed[number]
+        if held is not None and held.nonce == opening.nonce:
+            if offset >= held.marks.reach:
+                raise Violation("reach", f"{record!r} begins, and {held.marks.reach} is committed")
+            trial = held.marks.trial
+            if record.restarted and opening.crashed and (trial is None or trial.offset != offset):
+                raise Violation("poison", f"the suspect {record!r} begins, and {trial} is committed")
+            record.message.begun = True
+
+    def _begin_unreached(self, record: Record) -> None:
+        try:
+            record.partition.begin(record)
+        except IllegalTransition:
+            return
+        raise Violation("reach", f"{record!r} begins above {record.partition.reach}")
 
     def _runs(self, opening: Opening, record: Record, began: bool) -> bool:
-        if began == opening.is_lost(record.offset):
+        if began == opening.is_lost(record):
             raise Violation("lost", f"{record!r} begins: {not began} is right")
         if began:
             opening.running += 1

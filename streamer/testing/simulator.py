@@ -12,7 +12,7 @@ from streamer.testing.factory import Factory
 from streamer.testing.model_commits import Commits
 from streamer.testing.model_group import PARTITIONS, WORKERS, Group
 from streamer.testing.model_opening import Opening
-from streamer.testing.model_worker import Worker
+from streamer.testing.model_worker import Crashed, Worker
 from streamer.testing.report import Report, Violation
 
 __all__ = ["Factory", "Report", "Violation", "run"]
@@ -40,49 +40,58 @@ class Simulation:
 
     def __init__(self, seed: int, steps: int, factory: Factory) -> None:
         rng = Random(seed)
-        # Every fourth run is without rebalances and crashes: there each message has exactly one result.
-        self.report = Report(seed, steps, keyed=seed % 3 != 0, calm=seed % 4 == 3)
+        self.report = Report(seed, steps)
         self.group = Group(factory, rng, self.report)
         self.random = rng.random
         self.step = 0
 
     def go(self) -> None:
+        report = self.report
+        ways_out = [self._sweep, self._write] if report.exactly_once else [self._publish, self._acknowledge]
         ordinary = [
-            *[self._begin, self._answer, self._publish, self._acknowledge] * 10,
+            *[self._begin, self._answer, *ways_out] * 10,
             *[self._poll] * 6,
             *[self._produce] * 3,
             *[self._send] * 3,
             *[self._sample, self._reply, self._unpark],
+            *[self._try] * (3 if not report.calm else 0),
         ]
-        rare = [*[self._move] * 8, *[self._crash] * 3, self._drain, self._recreate]
+        rare = [*[self._move] * 8, *[self._thaw] * 4, *[self._crash] * 3, self._drain, self._recreate]
         index = self.group.index
-        flood = index(min(self.report.steps, 4000))
-        for step in range(1, self.report.steps + 1):
+        flood = index(min(report.steps, 4000))
+        for step in range(1, report.steps + 1):
             self.step = step
-            if step > flood and self._flood():
-                flood = self.report.steps  # once is enough
-            elif self.random() < 0.006 and not self.report.calm:
-                rare[index(len(rare))]()
-            else:
-                ordinary[int(self.random() * len(ordinary))]()
+            try:
+                if step > flood and self._flood():
+                    flood = report.steps  # once is enough
+                elif self.random() < 0.006 and not report.calm:
+                    rare[index(len(rare))]()
+                else:
+                    ordinary[int(self.random() * len(ordinary))]()
+            except Crashed as crashed:
+                self._poisoned(crashed)
             if not step & 7:
                 self._check()
 
     def settle(self) -> None:
         """Let all work end, with nothing new in its way, and count."""
         group = self.group
-        for _ in range(50):
+        for _ in range(3000):
             for number in range(PARTITIONS):
-                self._settle(number)
+                try:
+                    self._settle(number)
+                except Crashed as crashed:
+                    self._poisoned(crashed)
             # Who owns nothing any more still has what it ran when it lost it.
             idle = not any(worker.busy for worker, _ in group.workers)
             if idle and all(self._is_settled(number) for number in range(PARTITIONS)):
                 break
         else:
             raise Violation("one_result", "the work does not come to an end")
+        once = self.report.calm or self.report.exactly_once
         for log, held in zip(group.broker.logs, group.broker.committed, strict=True):
             counts = {message.results for message in log.messages}
-            if 0 in counts or (self.report.calm and counts - {1}):
+            if 0 in counts or (once and counts - {1}):
                 raise Violation("one_result", f"there are messages with {counts} results")
             if held is None or held.offset != log.end:
                 raise Violation("frontier", f"{held} is committed at the end of {log.end}")
@@ -103,14 +112,35 @@ class Simulation:
             log.produce(1 + self.group.index(12))
 
     def _poll(self) -> None:
-        opening, worker, _ = self._any_opening()
+        opening, worker, commits = self._any_opening()
         if not opening.opened:
-            (self.group.open if self.random() < 0.7 else self.group.knock)(opening)
+            self._open(opening, commits)
         elif not opening.draining and worker.busy < worker.outstanding:
             worker.poll(opening, 1 + self.group.index(12))
 
+    def _open(self, opening: Opening, commits: Commits) -> None:
+        if self.random() < 0.3:
+            self.group.knock(opening)
+            return
+        self.group.open(opening)
+        if self.random() < 0.7 and opening.opened:
+            commits.inline(opening)
+
     def _begin(self) -> None:
-        self._any()[0].begin()
+        worker, commits = self._any()
+        worker.begin()
+        self._hurry(worker, commits)
+
+    def _try(self) -> None:
+        worker, commits = self._any()
+        if worker.trials.active:
+            worker.trials.step()
+            self._hurry(worker, commits)
+
+    def _hurry(self, worker: Worker, commits: Commits) -> None:
+        opening, worker.hurried = worker.hurried, None
+        if opening is not None and (opening.opened or opening.transaction is not None):
+            commits.sample(opening)
 
     def _answer(self) -> None:
         self._any()[0].answer()
@@ -124,27 +154,53 @@ class Simulation:
     def _acknowledge(self) -> None:
         self._any()[0].acknowledge()
 
+    def _sweep(self) -> None:
+        self._any()[0].sweep()
+
+    def _write(self) -> None:
+        """In exactly-once mode: what was answered goes out."""
+        worker, commits = self._any()
+        if self.random() < 0.2 and worker.assigned:
+            openings = list(worker.assigned.values())
+            commits.sample(openings[int(self.random() * len(openings))])
+        else:
+            commits.send()
+            self.group.fence_off()
+
     def _sample(self) -> None:
-        opening, _, commits = self._any_opening()
-        if opening.opened:
-            commits.sample(opening)
+        worker, commits = self._any()
+        if worker.assigned:
+            openings = list(worker.assigned.values())
+            opening = openings[int(self.random() * len(openings))]
+            if opening.opened or self.random() < 0.1:
+                commits.sample(opening)
 
     def _send(self) -> None:
         self._any()[1].send()
+        if self.report.exactly_once:
+            self.group.fence_off()
 
     def _reply(self) -> None:
-        worker, commits = self._any()
-        commits.reply(worker)
+        self._any()[1].reply()
 
     def _move(self) -> None:
         self.group.move(self.group.index(PARTITIONS))
 
+    def _thaw(self) -> None:
+        self.group.thaw()
+
     def _crash(self) -> None:
         self.group.crash(self.group.index(WORKERS))
 
+    def _poisoned(self, crashed: Crashed) -> None:
+        record = crashed.record
+        worker = next(w for w, _ in self.group.workers if record.partition in w.openings)
+        self.group.poisoned(worker, worker.openings[record.partition], record.offset)
+
     def _drain(self) -> None:
         opening, worker, _ = self._any_opening()
-        self.group.let_go(opening, worker)
+        if opening.opened:
+            self.group.let_go(opening, worker)
 
     def _recreate(self) -> None:
         self.group.recreate()
@@ -152,7 +208,7 @@ class Simulation:
     def _flood(self) -> bool:
         number = self.group.index(PARTITIONS)
         opening, _, _ = self.group.opening(number)
-        if not opening.opened or opening.draining:
+        if not opening.opened or opening.draining or self.group.former():
             return False
         self.group.flood(number)
         return True
@@ -166,22 +222,42 @@ class Simulation:
             raise Violation("key_order", f"only {worker.lanes.waiting} wait")
 
     def _settle(self, number: int) -> None:
-        opening, worker, commits = self.group.opening(number)
+        group = self.group
+        while group.former():
+            group.thaw()
+        opening, worker, commits = group.opening(number)
         if opening.draining:
-            self.group.move(number)
+            group.move(number)
             return
         if not opening.opened:
-            self.group.open(opening)
+            group.open(opening)
+            opening, worker, commits = group.opening(number)
+            if not opening.opened:
+                return
+        commits.inline(opening)
+        if opening.fenced:
+            group.fence_off()
+            return
         worker.poll(opening, 1000, whole=True)
-        for each, _ in self.group.workers:
-            while each.busy > each.lanes.waiting:
-                for act in (each.begin, each.answer, each.unpark, each.publish, each.acknowledge):
-                    act()
-        while commits.sent:
-            commits.reply(worker)
-        commits.inline(opening, worker)
+        for _ in range(200):
+            for each, its in group.workers:
+                for _ in range(20):
+                    each.begin()
+                    each.answer()
+                    each.unpark()
+                    if self.report.exactly_once:
+                        each.sweep()
+                    else:
+                        each.publish()
+                        each.acknowledge()
+                each.trials.step()
+                for held in list(each.assigned.values()):
+                    if held.opened:
+                        its.inline(held)
+            if not any(each.busy for each, _ in group.workers):
+                break
 
     def _is_settled(self, number: int) -> bool:
         opening, _, _ = self.group.opening(number)
         ended = opening.position == opening.log.end and not opening.pending
-        return ended and opening.acknowledged == opening.state
+        return ended and opening.acknowledged == opening.state(leaving=False)

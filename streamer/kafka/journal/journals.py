@@ -63,6 +63,7 @@ class Journals:
             owned[partition.number] = Owned(
                 nonce=nonce,
                 origin=origin(self.group, partition.topic, identity),
+                after=restored.nonce if marks is not None and restored is not None else None,
                 low_water=marks.low_water if marks is not None else None,
                 unfinished=start.unfinished,
             )
@@ -76,7 +77,7 @@ class Journals:
         channel = self.writer.channels.get(record.partition.number)
         if channel is None or channel.log is not record.partition.journal:
             return None
-        return TaskMemory(record, channel, again=record.restarted, park=park, unpark=unpark)
+        return TaskMemory(record, channel, park=park, unpark=unpark)
 
     def release(self, partition: Partition) -> None:
         """The partition is no longer ours."""
