@@ -67,7 +67,7 @@ class Source:
         self.lanes = lanes
         self.warn = warn
         self.loop = asyncio.get_running_loop()
-        self.heartbeats = adapter.Heartbeats(consumer)
+        self.heartbeats: adapter.Heartbeats
         self.session_timeout = session_timeout
         self.room = asyncio.Event()
         quarantine = quarantine or Quarantine()
@@ -139,6 +139,7 @@ class Source:
         if self.observer is not None:
             raise StreamerError("A Source has one subscriber; put ops.share() behind it.")
         self.observer = observer
+        self.heartbeats = adapter.Heartbeats(self.consumer)
         self.running = self.loop.create_task(self.run())
         return Disposable(self.stop)  # a poll is never cancelled: aiokafka would lose count of them
 
