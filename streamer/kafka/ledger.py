@@ -40,12 +40,13 @@ class Ledger:
       lost, which then takes the place that it had.
     """
 
-    __slots__ = ("_frontier", "_restored", "delivered", "position", "unfinished")
+    __slots__ = ("_again", "_frontier", "_restored", "delivered", "position", "unfinished")
 
     def __init__(self, frontier: int, finished: Iterable[Interval] = ()) -> None:
         self.unfinished: dict[int, Record] = {}
         self.position = frontier
         self.delivered = 0
+        self._again = 0  # how many lost ones the consumer has gone back for
         self._restored = deque(finished)
         self._frontier = _UNKNOWN
         self._advance(frontier)
@@ -81,7 +82,9 @@ class Ledger:
         before = len(unfinished)
         for record in records:
             unfinished[record.offset] = record
-        self.delivered += len(unfinished) - before
+        new = len(unfinished) - before
+        self.delivered += new
+        self._again = max(0, self._again - (len(records) - new))
         self._advance(position)
 
     def finish(self, offset: int) -> bool:
@@ -123,11 +126,14 @@ class Ledger:
             start = stop
         return (left[0], left[1:]) if left else (self.position, left)
 
-    @property
-    def begins_again_at(self) -> int:
-        """From where a consumer that lost its place has to read: the first lost one, or where it was."""
-        lost = (offset for offset, record in self.unfinished.items() if record.state is LOST)
-        return next(lost, self.position)
+    def begin_again(self) -> int:
+        """From where a consumer that lost its place has to read: the first lost one, or where it was.
+
+        For the lost ones there is room, however full the window is: they are in it.
+        """
+        lost = [offset for offset, record in self.unfinished.items() if record.state is LOST]
+        self._again = len(lost)
+        return lost[0] if lost else self.position
 
     @property
     def finished(self) -> int:
@@ -142,19 +148,19 @@ class Ledger:
     def has_room(self) -> bool:
         """Whether another poll may be taken, whatever metadata the next commit will need."""
         window = self.position - self.frontier
-        return window <= WINDOW or (window < SPARSE_WINDOW and len(self.unfinished) <= SPARSE_UNFINISHED)
+        return window <= WINDOW or self._again > 0 or (window < SPARSE_WINDOW and len(self.unfinished) <= SPARSE_UNFINISHED)
 
     @property
     def room(self) -> int:
         """How many records one more poll may bring, so that all that finishes above the frontier still fits.
 
-        At least `SLACK` where `has_room`, else 0. A record counts as one offset: where a poll also skips
+        At least `SLACK` where `has_room`, but for the last of those that are read again; else 0. A record counts as one offset: where a poll also skips
         a gap of hundreds, and the window is nearly full of unfinished ones, it may outgrow the bitset; commits
         then remember the lower part of it until it is smaller again.
         """
         window = self.position - self.frontier
         unfinished = len(self.unfinished)
-        dense = WINDOW + SLACK - window if window <= WINDOW else 0
+        dense = max(self._again, WINDOW + SLACK - window if window <= WINDOW else 0)
         if window < SPARSE_WINDOW and unfinished <= SPARSE_UNFINISHED:
             return max(dense, SPARSE_UNFINISHED + SLACK - unfinished)
         return dense

@@ -128,7 +128,7 @@ class Partition:
         self.suspended = False
         self.is_open = True
         self._clean = None
-        return self.ledger.begins_again_at
+        return self.ledger.begin_again()
 
     def deliver(self, messages: Sequence[ConsumerRecordLike], position: int) -> list[Record]:
         """What of a poll is to be worked on; `position` is the consumer's, after the poll.
@@ -207,6 +207,8 @@ class Partition:
         gone = 0
         for record in self.ledger.unfinished.values():
             if record.state is ADMITTED or (parked and record.state is PARKED):
+                if record.state is PARKED:  # begun, and whoever reads it again is to know
+                    self.restarted_below = max(self.restarted_below, record.offset + 1)
                 record.state = LOST
                 gone += 1
         self.lost += gone

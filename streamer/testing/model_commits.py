@@ -113,6 +113,9 @@ class Commits:
             if self.random() < 0.5 and opening.committing:
                 self.reply()
 
+    def forsake(self, opening: Opening) -> None:
+        """It is closed."""
+
     def abandon(self) -> None:
         """The worker crashes, and what it had sent may still arrive."""
 

@@ -117,7 +117,7 @@ class Group:
         if crashed != (interrupted and (not marks.left or marks.level > 0)):
             raise Violation("reach", f"its owner crashed: {not crashed} is right, after {marks}")
         for message in log.messages[log.index(max(below, held.offset)) :]:
-            if message.begun and message.offset not in held.finished:
+            if message.begun and message.offset not in held.finished and not self.report.tampered:
                 raise Violation("reach", f"{message.offset} was begun, and {below} is all that is restarted")
 
     def _suspect(self, opening: Opening, held: Committed) -> None:
@@ -144,10 +144,10 @@ class Group:
         own = held is not None and self._is_whole(held) and held.nonce == opening.nonce
         if self.factory.nobody_had(opening.partition, restored) != own:
             raise Violation("rebalance_keeps_work", f"it may be resumed: {own} is right, after {held}")
-        worker = self.workers[self.owners[opening.partition.number]][0]
+        worker, commits = self.workers[self.owners[opening.partition.number]]
         if not own:
             self.report.foreign += 1
-            self.close(opening, worker)
+            self.close(opening, (worker, commits))
             self._assign(opening.partition.number, self.owners[opening.partition.number])
             return
         again = opening.partition.resume()
@@ -182,7 +182,7 @@ class Group:
         elif not opening.opened or opening.draining or kind < 0.15:
             if opening.opened and self.random() < 0.5:
                 commits.leave(opening)
-            self.close(opening, worker)
+            self.close(opening, (worker, commits))
         elif kind < 0.75:
             self.suspend(opening, worker, commits)
         elif self.owners[number] == index:
@@ -202,27 +202,29 @@ class Group:
         """One of those that went on hears that its partition went elsewhere."""
         former = self.former()
         if former:
-            opening, (worker, _) = former[self.index(len(former))]
-            self.close(opening, worker)
+            opening, (worker, commits) = former[self.index(len(former))]
+            self.close(opening, (worker, commits))
             self.report.thawed += 1
 
     def fence_off(self) -> None:
         """Who could not write because of somebody else reads anew, or stops."""
-        for worker, _ in self.workers:
+        for worker, commits in self.workers:
             for number, opening in list(worker.assigned.items()):
                 if opening.fenced:
                     current = not opening.deposed
-                    self.close(opening, worker)
+                    self.close(opening, (worker, commits))
                     if current:
                         self._assign(number, self.owners[number])
 
-    def close(self, opening: Opening, worker: Worker) -> None:
+    def close(self, opening: Opening, member: Member) -> None:
+        worker, commits = member
         if self.random() < 0.5 and opening.opened:
             self.let_go(opening, worker)
         self.report.lost += opening.let_go()
         was_open = opening.opened or opening.suspended
         opening.partition.close()
         opening.closed, opening.opened, opening.suspended = True, False, False
+        commits.forsake(opening)
         self._forget_waiting(opening, worker)
         if was_open:
             opening.check()
@@ -265,10 +267,11 @@ class Group:
 
     def recreate(self) -> None:
         """The topic is deleted and made anew."""
-        for worker, _ in self.workers:
+        for worker, commits in self.workers:
             for opening in list(worker.assigned.values()):
-                self.close(opening, worker)
+                self.close(opening, (worker, commits))
         self.broker.recreate()
+        self.broker.epochs = [epoch + 1 for epoch in self.broker.epochs]
         for number in range(PARTITIONS):
             self._assign(number, self.index(WORKERS))
         self.report.recreated += 1

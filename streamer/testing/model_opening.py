@@ -34,6 +34,7 @@ class Opening:
         self.admitted: set[int] = set()
         self.parked: set[int] = set()
         self.gone: set[int] = set()
+        self.again: set[int] = set()  # of those, what is being read again
         self.started: set[int] = set()  # what was begun and is unfinished
         self.waiting: dict[int, Record] = {}  # behind their keys
         self.published: dict[bytes, int] = {}  # the last offset of each key
@@ -71,6 +72,7 @@ class Opening:
                 raise Violation("reach", f"{record!r} was restarted: {not record.restarted} is right")
         self.delivered += len(self.pending) - before
         self.gone.difference_update(expected)
+        self.again.difference_update(expected)
         self.admitted.update(expected)
         self._advance(position)
 
@@ -85,6 +87,7 @@ class Opening:
         self.lost += len(going)
         self.admitted.clear()
         if parked:
+            self.restarted_below = max(self.restarted_below, max(self.parked, default=-1) + 1)
             self.parked.clear()
             self.draining = True
         return len(going)
@@ -97,6 +100,7 @@ class Opening:
         self.opened, self.suspended = True, False
         self.acknowledged = None
         again = min(self.gone, default=self.position)
+        self.again = set(self.gone)
         self.index = self.log.index(again)
         return again
 
@@ -136,7 +140,7 @@ class Opening:
             "late": self.late,
             "lost": self.lost,
             "reach": self.reach,
-            "has_room": (dense or sparse) and self.opened,
+            "has_room": (dense or sparse or bool(self.again)) and self.opened,
         }
         for name, value in expected.items():
             if getattr(partition, name) != value:

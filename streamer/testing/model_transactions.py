@@ -73,6 +73,8 @@ class Transactions(Commits):
         else:
             self.report.unknown += 1
             transaction.asked = True
+            if opening.closed:
+                self.forsake(opening)
 
     def look(self, opening: Opening) -> None:
         """A new producer ends what was left open; then the broker says what became of it."""
@@ -134,6 +136,11 @@ class Transactions(Commits):
                 self.send()
             if opening.transaction is not None:
                 return
+
+    def forsake(self, opening: Opening) -> None:
+        """It is closed: what became of its transaction is for the next owner to read."""
+        if opening.transaction is not None and opening.transaction.asked:
+            self._put_back(opening, opening.transaction)
 
     def abandon(self) -> None:
         """The worker crashes after it asked for the end of some, or before."""

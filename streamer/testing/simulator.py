@@ -241,7 +241,7 @@ class Simulation:
         worker.poll(opening, 1000, whole=True)
         for _ in range(200):
             for each, its in group.workers:
-                for _ in range(20):
+                for _ in range(max(20, len(each.ready))):
                     each.begin()
                     each.answer()
                     each.unpark()
@@ -251,6 +251,9 @@ class Simulation:
                         each.publish()
                         each.acknowledge()
                 each.trials.step()
+                while its.unsent and self.report.exactly_once:
+                    its.send()
+                group.fence_off()
                 for held in list(each.assigned.values()):
                     if held.opened:
                         its.inline(held)
