@@ -155,7 +155,7 @@ class Worker:
         )
         sink = transactions or Sink(clients.producer, **ways)
         sink.acknowledged, sink.dropped = source.acknowledged, source.done
-        source.flush = sink.wake.set
+        source.flush, source.failed = sink.wake.set, sink.fail
         return source, sink
 
     async def ready(self) -> None:
@@ -172,8 +172,7 @@ class Worker:
     async def stop(self) -> bool:
         """Drain: take no more, finish what runs within ``drain_timeout``, commit, leave. False if cut short."""
         self.source.stop()
-        await asyncio.wait((self.sink.finished,), timeout=self.settings.drain_timeout)
-        drained = self.sink.finished.done()
+        drained = await self.sink.drained(self.settings.drain_timeout)
         self.subscription.dispose()
         if not drained:
             self.warn("The drain timeout came first; what was still running will be run again.")

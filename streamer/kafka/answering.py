@@ -9,7 +9,7 @@ from streamer.decoding import Decoder
 from streamer.engine import Engine
 from streamer.errors import InvalidTask
 from streamer.kafka.claiming import Claiming, is_claim
-from streamer.kafka.headers import DEADLINE, TASK_ID, check_deadline, header, instant
+from streamer.kafka.headers import DEADLINE, TASK_ID, check_deadline, check_names, header, instant
 from streamer.kafka.quarantine import CRASHES
 from streamer.kafka.record import Record
 from streamer.kafka.source import Source
@@ -38,6 +38,7 @@ class Answering:
         received = self.source.loop.time()
         try:
             if message.headers:
+                check_names(message)
                 check_deadline(message)
                 if is_claim(message):
                     return record, ELSEWHERE, received

@@ -130,6 +130,15 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.ready.set()
         self.changed.set()
 
+    async def overrun(self) -> None:
+        """The log was deleted beyond where some of them read; a poll that is refused again brings us back here."""
+        try:
+            await self.opener.overrun(
+                [partition for partition in self.partitions.values() if partition.is_open]
+            )
+        except (KafkaError, OSError, TimeoutError) as error:
+            self.warn(f"The log's beginning can't be read yet: {type(error).__name__}: {error}")
+
     def give_up(self, partitions: Iterable[Partition]) -> None:
         """They went elsewhere: what of them still runs is ended after a grace, and its results are dropped."""
         for partition in partitions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from streamer.kafka import adapter
+from streamer.kafka import adapter, tolerant
 from streamer.kafka.connection import Connection
 from streamer.kafka.outlet import BATCH_BYTES
 from streamer.kafka.sticky import assignors
@@ -29,6 +29,7 @@ class Clients:
 
     def consumer(self) -> AIOKafkaConsumer:
         """A member of the group, which keeps what it has where it can."""
+        tolerant.install()
         session = int(self.settings.session_timeout * 1000)
         consumer = AIOKafkaConsumer(
             **self.connection.client(self.client_id),

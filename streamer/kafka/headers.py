@@ -11,6 +11,19 @@ DEADLINE = "streamer-deadline"
 TASK_ID = "streamer-task-id"
 
 
+class Garbled(tuple[tuple[str, bytes | None], ...]):
+    """Headers with names that are no UTF-8: replacement characters stand for what could not be read."""
+
+    __slots__ = ()
+
+
+def check_names(message: Any) -> None:
+    """What a header is called may matter: one whose name can't be read is not one to ignore."""
+    if isinstance(message.headers, Garbled):
+        names = ", ".join(repr(name) for name, _ in message.headers if "\ufffd" in name)
+        raise InvalidTask("decode_error", f"A header's name is not UTF-8: {names[:200]}")
+
+
 def header(message: Any, name: str) -> str | None:
     """A header's text; the first of that name."""
     for found, value in message.headers:

@@ -95,6 +95,20 @@ class Ledger:
             self._frontier = _UNKNOWN
         return True
 
+    def missing(self, beginning: int) -> int:
+        """How many offsets are gone where the log begins at `beginning`: neither finished nor under way."""
+        first = self.position
+        lost = sum(offset < beginning and r.state is LOST for offset, r in self.unfinished.items())
+        known = sum(max(0, min(stop, beginning) - start) for start, stop in self._restored)
+        return lost + max(0, beginning - first) - known
+
+    def skip(self, beginning: int) -> None:
+        """The log begins at `beginning` now: what is gone is not waited for."""
+        for offset, record in list(self.unfinished.items()):
+            if offset < beginning and record.state is LOST:
+                self.finish(offset)
+        self.deliver((), beginning)
+
     @property
     def frontier(self) -> int:
         # Remembered, for looking up a dict's first key walks over all that was deleted in front of it.

@@ -146,20 +146,44 @@ class Opener:
     def start(self, tp: TopicPartition, restored: Restored | None, beginning: int, end: int) -> Start:
         """Where it begins; what is to be said of that is said."""
         start = starting_point(restored, beginning, end)
-        where = f"{tp.topic}-{tp.partition}"
         if start.lost:
-            sentence = (
-                f"{where}: {start.lost} offsets between the committed one and the log's beginning, {start.frontier}, "
-                "were deleted before they were answered (the topic's retention is too short)"
-            )
-            if not self.accept_loss:
-                raise LossFound(
-                    f"{sentence}. To go on without them set STREAMER_ACCEPT_LOSS=true, or move the group's offset."
-                )
-            self.warn(sentence)
+            self.lose(tp, start.lost, start.frontier)
         if start.warning is not None:
-            self.warn(f"{where}: {start.warning}")
+            self.warn(f"{tp.topic}-{tp.partition}: {start.warning}")
         return start
+
+    async def overrun(self, partitions: Iterable[Partition]) -> None:
+        """Go on from the log's beginning where it has overtaken us; what is under way goes on, too."""
+        tps = {TopicPartition(partition.topic, partition.number): partition for partition in partitions}
+        beginnings = await self.consumer.beginning_offsets(list(tps))
+        ends = await self.consumer.end_offsets(list(tps))
+        for tp, partition in tps.items():
+            position, beginning = adapter.position(self.consumer, tp), beginnings[tp]
+            if position is None or not partition.is_open:
+                continue  # where it begins is being found out anew
+            if position > ends[tp]:
+                raise LossFound(
+                    f"{tp.topic}-{tp.partition}: offset {position} is next, but the log ends at {ends[tp]}: the topic "
+                    "was made anew, or brokers lost its end. Start again; the worker will say from where it reads."
+                )
+            if position < beginning:
+                if not self.accept_loss:
+                    partition.let_go()
+                self.lose(tp, partition.missing(beginning), beginning)
+                partition.skip(beginning)
+                adapter.seek(self.consumer, tp, beginning)
+
+    def lose(self, tp: TopicPartition, count: int, beginning: int) -> None:
+        """Say what was lost; go on only where that is accepted."""
+        sentence = (
+            f"{tp.topic}-{tp.partition}: {count} offsets below the log's beginning, {beginning}, were deleted before "
+            "they were answered (the topic's retention is too short)"
+        )
+        if not self.accept_loss:
+            raise LossFound(
+                f"{sentence}. To go on without them set STREAMER_ACCEPT_LOSS=true, or move the group's offset."
+            )
+        self.warn(sentence)
 
     def begin(self, opening: Opening, journal: Journal | None) -> None:
         """All is known: read from there."""

@@ -146,6 +146,14 @@ class Partition:
         self.ledger.deliver(records, position)
         return records
 
+    def missing(self, beginning: int) -> int:
+        """How many offsets are gone where the log begins at `beginning`: neither finished nor under way."""
+        return self.ledger.missing(beginning)
+
+    def skip(self, beginning: int) -> None:
+        """What is gone is not waited for; what is under way is finished."""
+        self.ledger.skip(beginning)
+
     def about_to_begin(self, record: Record) -> None:
         """It is to be within the next commit's reach."""
         self.begun = max(self.begun, record.offset + 1)

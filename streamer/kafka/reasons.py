@@ -14,7 +14,7 @@ class Reason(NamedTuple):
 
 REASONS = {
     "decode_error": Reason(
-        "The value could not be read at all: it is neither JSON nor, with its header, MessagePack.",
+        "The value is neither JSON nor, with its header, MessagePack; or the name of a header is not UTF-8.",
         "Repair the producer and let it send the task again; a redrive alone brings the same dead letter.",
     ),
     "validation_error": Reason(

@@ -22,8 +22,8 @@ class Sink(abc.ObserverBase[Any]):
 
     ``write`` makes an :class:`Outgoing` of an item, and with an error a smaller one of an item that the broker
     refused for its size. What fails otherwise is sent again, for as long as it takes; the source's bound keeps
-    memory in bounds meanwhile. ``finished`` is done when all was acknowledged after ``on_completed``, and raises
-    what ``on_error`` brought.
+    memory in bounds meanwhile. ``finished`` is done when all was acknowledged after ``on_completed``, or raises
+    at once what is fatal.
 
     Invariant: an item is acknowledged once, after the broker acknowledged it, in the order of its partition.
     """
@@ -64,8 +64,8 @@ class Sink(abc.ObserverBase[Any]):
             self.wake.set()
 
     def on_error(self, error: Exception) -> None:
-        if not self.finished.done():
-            self.finished.set_exception(error)
+        self.fail(error)
+        self.on_completed()
 
     def on_completed(self) -> None:
         self.ended = True
@@ -200,7 +200,18 @@ class Sink(abc.ObserverBase[Any]):
     def flusher_ended(self, task: asyncio.Task[None]) -> None:
         """A flusher that fails is a bug, and must not be a silence."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.on_error(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            self.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def fail(self, error: Exception) -> None:
+        """The worker is to end; what still comes is written all the same."""
+        if not self.finished.done():
+            self.finished.set_exception(error)
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait until all that came is written, and no more comes; False when time ran out."""
+        assert self.flusher is not None
+        await asyncio.wait((self.flusher,), timeout=seconds)
+        return self.flusher.done()
 
     async def close(self, seconds: float) -> None:
         """Close the connections, bounded in time; what was not acknowledged stays unfinished."""

@@ -18,7 +18,7 @@ from streamer.kafka.journal.journals import Journals
 from streamer.kafka.journal.memory import TaskMemory
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.ledger import SLACK
-from streamer.kafka.opening import LossFound, Opener
+from streamer.kafka.opening import Opener
 from streamer.kafka.partition import Partition
 from streamer.kafka.quarantine import Quarantine
 from streamer.kafka.record import ADMITTED, LOST, PARKED, Record
@@ -39,7 +39,8 @@ class Source:
 
     ``outstanding`` bounds the records between the poll and the acknowledged result, and with that every queue
     behind this one. ``lanes`` keep key order. ``revoke_timeout`` is how many seconds a rebalance waits for what
-    runs. With ``transactions`` it is they that commit. ``on_completed`` is the drain, ``on_error`` is fatal.
+    runs. With ``transactions`` it is they that commit. ``on_completed`` is the drain, also after what is fatal, which ``failed`` is
+    told.
 
     Invariants: nothing is delivered from a partition that is not open; ``waiting`` counts the records that were
     delivered, hold their key and have not begun; ``working`` those begun and not done, but for the parked.
@@ -102,6 +103,8 @@ class Source:
         self.waiting = self.working = self.parked = self.late = self.possible_duplicates = 0
         self.flush: Callable[[], object] = lambda: None
         """Told when results that were kept back may go out, or are to be dropped."""
+        self.failed: Callable[[Exception], object] = lambda error: warn(str(error))
+        """Told what is fatal: no more is read, what runs is still finished."""
         self.stopping = False
         self.running: asyncio.Task[None] | None = None
         self.records: Observable[Record] = Observable(self.subscribe)
@@ -151,11 +154,12 @@ class Source:
         self.consumer.subscribe([self.topic], listener=self.assignment)
         try:
             while not self.stopping:
-                await self.turn()
+                try:
+                    await self.turn()
+                except OffsetOutOfRangeError:
+                    await self.assignment.overrun()
         except ConsumerStoppedError:
             return
-        except OffsetOutOfRangeError as error:
-            self.fail(LossFound(f"The topic's retention deleted tasks before they were read: {error}"))
         except Exception as error:
             self.fail(error)
 
@@ -332,9 +336,9 @@ class Source:
     # --- the end
 
     def fail(self, error: Exception) -> None:
-        self.stopping = True
-        if self.observer is not None:
-            self.observer.on_error(error)
+        """For good: say why, and drain."""
+        self.failed(error)
+        self.stop()
 
     def stop(self) -> None:
         """Drain: take no more, let go what has not begun, and complete; what runs ends by itself."""

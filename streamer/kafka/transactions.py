@@ -99,8 +99,8 @@ class Transactions(abc.ObserverBase[Any]):
             self.wake.set()
 
     def on_error(self, error: Exception) -> None:
-        if not self.finished.done():
-            self.finished.set_exception(error)
+        self.fail(error)
+        self.on_completed()
 
     def on_completed(self) -> None:
         self.ended = True
@@ -350,7 +350,18 @@ class Transactions(abc.ObserverBase[Any]):
     def flusher_ended(self, task: asyncio.Task[None]) -> None:
         """What fails here for a reason that nobody thought of is a bug, and must not be a silence."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.on_error(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            self.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def fail(self, error: Exception) -> None:
+        """The worker is to end; what still comes is written all the same."""
+        if not self.finished.done():
+            self.finished.set_exception(error)
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait until all that came is written, and no more comes; False when time ran out."""
+        assert self.flusher is not None
+        await asyncio.wait((self.flusher,), timeout=seconds)
+        return self.flusher.done()
 
     async def close(self, seconds: float) -> None:
         """Close the connections, bounded in time; what was not committed stays unfinished."""

@@ -31,6 +31,18 @@ def test_the_frontier_is_the_lowest_unfinished_offset() -> None:
     assert ledger.holes == [3]
 
 
+def test_what_the_log_no_longer_has_is_counted_and_passed_over_while_the_rest_goes_on() -> None:
+    ledger = Ledger(0, [(6, 8), (12, 14)])
+    running, lost = records(0, 1)
+    ledger.deliver([running, lost], 2)
+    lost.state = LOST
+    assert ledger.missing(13) == 1 + 4 + 4
+    ledger.skip(13)
+    assert (ledger.missing(13), ledger.frontier, ledger.position) == (0, 0, 14)
+    ledger.finish(0)
+    assert ledger.frontier == 14
+
+
 def test_the_frontier_is_the_position_when_nothing_is_unfinished() -> None:
     ledger = Ledger(0)
     ledger.deliver(records(0), 1)
