@@ -55,6 +55,7 @@ class Trials:
         """Whether it is kept here for now."""
         if record.restarted and record.partition.crashed:
             self.suspects.append(record)
+            self.quarantine.review()  # it may have waited behind its key until all others were tried
         elif self.quarantine.active:
             self.held.append(record)
         else:
