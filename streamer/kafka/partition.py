@@ -325,8 +325,8 @@ class Partition:
 
     @property
     def expects_suspects(self) -> bool:
-        """Whether some of them were not even delivered yet."""
-        return self.crashed and self.is_open and self.ledger.position < self.restarted_below
+        """Whether some of them were not even delivered yet, or let go and are to come again."""
+        return self.crashed and self.is_open and self.ledger.begins_again_at < self.restarted_below
 
     @property
     def frontier(self) -> int:

@@ -55,7 +55,7 @@ class Trials:
         """Whether it is kept here for now."""
         if record.restarted and record.partition.crashed:
             self.suspects.append(record)
-            self.quarantine.active = True  # also for those that come once more, after a rebalance
+            self.quarantine.review()  # it may come once more, or have waited behind its key, when all were tried
         elif self.quarantine.active:
             self.held.append(record)
         else:

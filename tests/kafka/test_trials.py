@@ -1,0 +1,88 @@
+"""Suspects after a crash: every one of them is tried, however late it comes."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from streamer.kafka.partition import Partition
+from streamer.kafka.quarantine import Quarantine
+from streamer.kafka.record import Record
+from streamer.kafka.trials import Trials, until
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Committer:
+    """Has everything committed as soon as it is asked."""
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+
+    def hurry(self) -> None:
+        commit = self.partition.commit()
+        assert commit is not None
+        self.partition.committed(commit)
+
+    async def turn(self) -> None:
+        """All is over already."""
+
+
+def crashed() -> Partition:
+    """A partition of which the owner before had begun five, and crashed."""
+    partition = Partition("tasks", 0)
+    assert partition.open(0, restarted_below=5)
+    assert partition.committed(partition.commit())
+    partition.crashed, partition.level, partition.suspects = True, 1, 5
+    return partition
+
+
+def delivered(partition: Partition, *offsets: int) -> list[Record]:
+    return partition.deliver(
+        [SimpleNamespace(offset=offset, key=b"key") for offset in offsets], offsets[-1] + 1
+    )
+
+
+class Court:
+    """Trials of one partition, whose tasks end at once."""
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.quarantine = Quarantine()
+        self.answered: list[int] = []
+        self.trials = Trials(self.quarantine, Committer(partition), lambda: [partition], self.run)
+        self.quarantine.review()
+
+    def run(self, record: Record) -> None:
+        partition = self.partition
+        if partition.begin(record) and partition.answer(record) and partition.publish(record):
+            partition.finish(record)
+            self.answered.append(record.offset)
+
+
+async def test_a_suspect_that_waited_behind_its_key_is_tried_when_all_others_were():
+    """Until the one before it had its result it was not among the suspects, and they seemed to be all."""
+    court = Court(crashed())
+    first, *_, last = delivered(court.partition, 0, 1, 2, 3, 4)
+    assert court.trials.take(first)
+    await until(lambda: not court.quarantine.active, 10)
+    assert court.trials.take(last)
+    await until(lambda: court.answered == [0, 4], 10)
+    assert court.answered == [0, 4]
+
+
+async def test_suspects_that_were_let_go_are_expected_again():
+    """A rebalance that brings the partition back begins nothing else before they were delivered again."""
+    court = Court(crashed())
+    partition = court.partition
+    delivered(partition, 0, 1, 2, 3, 4, 5)
+    assert not partition.expects_suspects
+    partition.suspend()
+    assert partition.resume() == 0
+    assert partition.expects_suspects
+    court.quarantine.review()
+    assert court.quarantine.active
+    again = delivered(partition, 0, 1, 2, 3, 4, 5)
+    assert not partition.expects_suspects
+    assert all(court.trials.take(record) for record in again)
+    await until(lambda: len(court.answered) == 6, 10)
+    assert court.answered == [0, 1, 2, 3, 4, 5]
