@@ -140,14 +140,16 @@ class Ledger:
             start = stop
         return (left[0], left[1:]) if left else (self.position, left)
 
-    def begin_again(self) -> int:
-        """From where a consumer that lost its place has to read: the first lost one, or where it was.
+    @property
+    def begins_again_at(self) -> int:
+        """From where a consumer that lost its place has to read: the first lost one, or where it was."""
+        lost = (offset for offset, record in self.unfinished.items() if record.state is LOST)
+        return next(lost, self.position)
 
-        For the lost ones there is room, however full the window is: they are in it.
-        """
-        lost = [offset for offset, record in self.unfinished.items() if record.state is LOST]
-        self._again = len(lost)
-        return lost[0] if lost else self.position
+    def begin_again(self) -> int:
+        """The same; for the lost ones there is room now, however full the window is: they are in it."""
+        self._again = sum(record.state is LOST for record in self.unfinished.values())
+        return self.begins_again_at
 
     @property
     def finished(self) -> int:
@@ -162,7 +164,11 @@ class Ledger:
     def has_room(self) -> bool:
         """Whether another poll may be taken, whatever metadata the next commit will need."""
         window = self.position - self.frontier
-        return window <= WINDOW or self._again > 0 or (window < SPARSE_WINDOW and len(self.unfinished) <= SPARSE_UNFINISHED)
+        return (
+            window <= WINDOW
+            or self._again > 0
+            or (window < SPARSE_WINDOW and len(self.unfinished) <= SPARSE_UNFINISHED)
+        )
 
     @property
     def room(self) -> int:

@@ -205,7 +205,7 @@ class Source:
         """Fetch anew from where a partition stands: what a consumer that has gone silent is helped by, perhaps."""
         for tp, partition in self.partitions.items():
             if partition.is_open and f"{tp.topic}-{tp.partition}" == place:
-                adapter.seek(self.consumer, tp, partition.ledger.begins_again_at)
+                adapter.seek(self.consumer, tp, partition.ledger.begin_again())
 
     async def give_up(self, error: StreamerError, seconds: float) -> None:
         """Take no more, let what runs end for so long, for it is paid for, and then fail."""
