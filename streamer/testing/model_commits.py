@@ -109,7 +109,7 @@ class Commits:
             self.report.left += 1
             while self.random() < 0.8 and self.unsent and self.unsent[-1].opening is opening:
                 self.unsent.insert(0, self.unsent.pop())
-                self.send()
+                self.send(0.25)
             if self.random() < 0.5 and opening.committing:
                 self.reply()
 

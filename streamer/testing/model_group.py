@@ -284,7 +284,7 @@ class Group:
         left = worker.rush(opening, 0.5 if self.random() < 0.5 else 0.01)
         opening.check()
         commits.inline(opening)
-        if self.report.calm or self.random() < 0.5:
+        if self.report.calm or self.report.poisonous or self.random() < 0.5:
             worker.through(left)
         else:
             self.crash(self.owners[number])
@@ -295,7 +295,21 @@ class Group:
                 opening.check()
         if opening.opened:
             worker.rush(opening, 0)
+            self._try_all(worker, commits)
+            worker.through_ready(opening)
             commits.inline(opening)
+
+    def _try_all(self, worker: Worker, commits: Commits) -> None:
+        """Bring trials to their end."""
+        for _ in range(1000):
+            if not worker.trials.active:
+                return
+            worker.trials.step()
+            worker.begin()
+            worker.answer()
+            if worker.hurried is not None and worker.hurried.opened:
+                commits.inline(worker.hurried)
+            worker.hurried = None
 
     # --- inside
 

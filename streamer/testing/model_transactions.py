@@ -133,7 +133,7 @@ class Transactions(Commits):
                 sending = opening.transaction.sending
                 self.unsent.remove(sending)
                 self.unsent.insert(0, sending)
-                self.send()
+                self.send(0.25)
             if opening.transaction is not None:
                 return
 

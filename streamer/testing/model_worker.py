@@ -225,6 +225,13 @@ class Worker:
                 self.arrive(record)
                 self.finish(record)
 
+    def through_ready(self, opening: Opening) -> None:
+        """The same with all of an opening that may run."""
+        partition = opening.partition
+        going = [r for r in self.ready if r.partition is partition and not r.message.poison]
+        self.ready = [r for r in self.ready if r.partition is not partition or r.message.poison]
+        self.through(going)
+
     def leave(self, record: Record) -> None:
         if not self.keyed:
             return

@@ -123,7 +123,7 @@ class Simulation:
             self.group.knock(opening)
             return
         self.group.open(opening)
-        if self.random() < 0.7 and opening.opened:
+        if self.random() < 0.4 and opening.opened:
             commits.inline(opening)
 
     def _begin(self) -> None:
@@ -207,8 +207,8 @@ class Simulation:
 
     def _flood(self) -> bool:
         number = self.group.index(PARTITIONS)
-        opening, _, _ = self.group.opening(number)
-        if not opening.opened or opening.draining or self.group.former():
+        opening, worker, _ = self.group.opening(number)
+        if not opening.opened or opening.draining or self.group.former() or worker.trials.active:
             return False
         self.group.flood(number)
         return True

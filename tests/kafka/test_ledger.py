@@ -124,11 +124,11 @@ def test_what_was_lost_is_fresh_again_and_takes_the_place_that_it_had() -> None:
     ledger.deliver([first, second, third], 3)
     ledger.finish(0)
     second.state = LOST
-    assert ledger.begins_again_at == 1
+    assert ledger.begin_again() == 1
     again = ledger.fresh(records(0, 1, 2, 3))
     assert [r.offset for r in again] == [1, 3]
     ledger.deliver(again, 4)
-    assert (list(ledger.unfinished), ledger.finished, ledger.begins_again_at) == ([1, 2, 3], 1, 4)
+    assert (list(ledger.unfinished), ledger.finished, ledger.begin_again()) == ([1, 2, 3], 1, 4)
 
 
 @pytest.mark.parametrize(
