@@ -10,7 +10,7 @@ class Commit(NamedTuple):
 
     `frontier` is the offset to commit. Everything between it and `end` is finished but `frontier` itself and
     `holes`, which are in order. `nonce` names the opening that it was sampled from, `finished` counts what that
-    opening had finished by then.
+    opening had finished by then, ``resumed`` how often it had come back.
     """
 
     topic: str
@@ -21,6 +21,7 @@ class Commit(NamedTuple):
     holes: tuple[int, ...]
     finished: int
     marks: Marks
+    resumed: int = 0
 
     def metadata(self, identity: Identity) -> str:
         return encode(identity, self.frontier, self.end, self.holes, self.nonce, self.marks)

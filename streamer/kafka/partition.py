@@ -65,6 +65,7 @@ class Partition:
         self.nonce = bytes(8)
         self.is_open = False
         self.suspended = False
+        self.resumed = 0
         self.running = 0
         self.late = 0
         self.lost = 0
@@ -127,6 +128,7 @@ class Partition:
             raise ValueError(f"{self.topic}-{self.number} was not suspended")
         self.suspended = False
         self.is_open = True
+        self.resumed += 1
         self._clean = None
         return self.ledger.begin_again()
 
@@ -261,15 +263,17 @@ class Partition:
                 self.level,
                 self.journal.low_water if self.journal is not None else None,
             ),
+            self.resumed,
         )
 
     def committed(self, commit: Commit) -> bool:
-        """The broker has acknowledged exactly `commit`; False when it is not of this opening.
+        """The broker has acknowledged exactly `commit`; False when it is not of this opening, or from before it came
+        back: what was committed since then said less.
 
         The last to be acknowledged counts, not the highest: of two acknowledgements out of order nobody knows
         which commit the broker holds, and to commit once more is harmless.
         """
-        if commit.nonce != self.nonce:
+        if commit.nonce != self.nonce or commit.resumed != self.resumed:
             return False
         marks = commit.marks
         self._clean = (commit.frontier, commit.finished, marks.left, marks.trial, marks.level)

@@ -154,7 +154,8 @@ class Commits:
         if opening is None or not (opening.opened or opening.suspended):
             return
         counts = opening.partition.committed(sending.commit)
-        if counts != (opening is sending.opening):
+        current = opening is sending.opening and sending.commit.resumed == opening.partition.resumed
+        if counts != current:
             raise Violation("commit", f"an acknowledgement counts: {not counts} is right")
         if counts:
             opening.acknowledged = sending.state
