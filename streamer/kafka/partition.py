@@ -73,6 +73,7 @@ class Partition:
         self.reach = 0
         self.begun = 0
         """One above the highest offset that was begun, or asked for leave to."""
+        self.opened_at = 0
         self.restarted_below = 0
         self.crashed = False
         """Its owner before crashed: what is unfinished below ``restarted_below`` is suspect."""
@@ -111,6 +112,7 @@ class Partition:
         self.nonce = nonce
         self.headroom = headroom
         self.reach = self.begun = self._begun_before = self.ledger.position
+        self.opened_at = self.ledger.frontier
         self.restarted_below = restarted_below
         self.journal = journal
         self.is_open = True
@@ -262,6 +264,7 @@ class Partition:
                 self.trial,
                 self.level,
                 self.journal.low_water if self.journal is not None else None,
+                frontier > self.opened_at,
             ),
             self.resumed,
         )

@@ -20,7 +20,8 @@ def after_crash(marks: Marks) -> tuple[int, Trial | None]:
     """The level at which suspects are to be tried now, and who is accused; ``marks`` are the last owner's.
 
     Only a crash while a suspect was alone counts against it. One while it had company accuses it all the same: it
-    is the first to be tried, and alone until it has ended. If that was unjust, the trials of the others are longer.
+    is the first to be tried, and alone until it has ended. Where that was unjust and the first of all suspects still
+    is among them, so that nothing has moved, the trials of the others are longer.
     Where the owner left in good order, its trials go on as they were.
     """
     trial = marks.trial
@@ -30,7 +31,7 @@ def after_crash(marks: Marks) -> tuple[int, Trial | None]:
         return 1, None
     if trial is not None and trial.alone:
         return marks.level, Trial(trial.offset, trial.crashes + 1)
-    return min(STRICT, marks.level + 1), trial
+    return (1 if marks.moved else min(STRICT, marks.level + 1)), trial
 
 
 def trial_time(level: int, suspects: int) -> float | None:
