@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
@@ -37,6 +38,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         committer: Committing,
         *,
         revoke_timeout: float,
+        in_group: Callable[[], bool],
         changed: asyncio.Event,
         opened: Callable[[], object],
         leave: Callable[[float], Awaitable[object]],
@@ -47,6 +49,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.opener = opener
         self.committer = committer
         self.revoke_timeout = revoke_timeout
+        self.in_group = in_group
         self.changed = changed
         self.opened = opened
         self.leave = leave
@@ -71,17 +74,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in leaving:
             partition.let_go(parked=False)
         self.committer.turn_over()
-        while any(waited_for(partition) for partition in leaving):
-            left = end - self.loop.time()
-            if left <= 0:
-                break
-            self.changed.clear()
-            try:
-                await asyncio.wait_for(self.changed.wait(), min(left, 0.1))
-            except TimeoutError:
-                continue
-        await self.leave(max(1.0, end - self.loop.time()))
-        await self.committer.commit_now(leaving, max(1.0, end - self.loop.time()), leaving=True)
+        if self.in_group():  # else nobody waits for it, and nothing that it wrote now would count
+            await self.finish(leaving, end)
         for tp, partition in self.partitions.items():
             if partition.is_open:
                 partition.suspend()
@@ -90,6 +84,18 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             else:
                 partition.close()
         self.partitions = {}
+
+    async def finish(self, leaving: list[Partition], end: float) -> None:
+        """Wait for what runs, and commit, until ``end`` on the loop's clock."""
+        while any(waited_for(partition) for partition in leaving):
+            left = end - self.loop.time()
+            if left <= 0:
+                break
+            self.changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), min(left, 0.1))
+        await self.leave(max(1.0, end - self.loop.time()))
+        await self.committer.commit_now(leaving, max(1.0, end - self.loop.time()), leaving=True)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Open them, in a task of their own: until then they are closed, and what they deliver is discarded."""

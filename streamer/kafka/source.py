@@ -85,6 +85,7 @@ class Source:
             opener,
             self.committer,
             revoke_timeout=revoke_timeout,
+            in_group=lambda: adapter.generation(consumer) >= 0,
             changed=self.room,
             opened=self.reopened,
             leave=self.leave_journals,
