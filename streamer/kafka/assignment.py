@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -17,6 +17,9 @@ from streamer.kafka.record import LOST, PARKED, Record
 GRACE = 5.0
 """Seconds that calls of a partition that went elsewhere may still take; their results are dropped anyway."""
 
+HELD = 0.5
+"""Seconds until what is held back is looked at again."""
+
 REOPENED_AFTER = 1.0
 """Seconds in which the group may say that it is somebody else's."""
 
@@ -29,7 +32,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     meanwhile goes on as if nothing had happened, and the rest is closed, its work ended after a grace.
 
     ``changed`` is set when something may be polled, or was taken; ``opened`` is called before anything is, ``leave``
-    awaited before partitions are suspended, and ``release`` called with each that is gone for good.
+    awaited before partitions are suspended, ``release`` called with each that is gone for good, and ``held`` says
+    which are not to be opened yet.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         opened: Callable[[], object],
         leave: Callable[[float], Awaitable[object]],
         release: Callable[[Partition], object],
+        held: Callable[[Sequence[Partition]], Awaitable[Collection[Partition]]] | None,
         fail: Callable[[Exception], None],
         warn: Callable[[str], None],
     ) -> None:
@@ -54,6 +59,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.opened = opened
         self.leave = leave
         self.release = release
+        self.held = held
         self.fail = fail
         self.warn = warn
         self.loop = asyncio.get_running_loop()
@@ -113,9 +119,11 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             still = [partition for partition in self.partitions.values() if not partition.is_open]
             if not still:
                 break
-            suspended = sum(partition.suspended for partition in still)
             try:
-                foreign = await self.opener.open(still)
+                held = await self.held(still) if self.held is not None else ()
+                still = [partition for partition in still if partition not in held]
+                suspended = sum(partition.suspended for partition in still)
+                foreign = await self.opener.open(still) if still else []
             except LossFound as error:
                 self.fail(error)
                 return
@@ -130,8 +138,15 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition in foreign:
                 tp = TopicPartition(partition.topic, partition.number)
                 self.partitions[tp] = Partition(tp.topic, tp.partition)
-            if not foreign:
+            if held and not foreign:
+                self.begin()
+                await asyncio.sleep(HELD)
+            elif not foreign:
                 break  # what is still closed was taken away again
+        self.begin()
+
+    def begin(self) -> None:
+        """What is open may be polled."""
         self.committer.hurry()
         self.ready.set()
         self.changed.set()

@@ -14,6 +14,7 @@ from streamer.errors import StreamerError
 from streamer.kafka import adapter
 from streamer.kafka.assignment import Assignment, end_work
 from streamer.kafka.committer import Committer, Committing
+from streamer.kafka.growth import Growth
 from streamer.kafka.journal.journals import Journals
 from streamer.kafka.journal.memory import TaskMemory
 from streamer.kafka.lanes import Lanes
@@ -80,6 +81,9 @@ class Source:
             fence=transactions.fence if transactions is not None else None,
             restore=journals.restore if journals is not None else None,
         )
+        growth = None
+        if lanes is not None and journals is not None:
+            growth = Growth(consumer, journals.count, warn)
         self.committer: Committing = transactions or Committer(consumer, self.opened, opener.identities, warn)
         self.assignment = Assignment(
             opener,
@@ -90,6 +94,7 @@ class Source:
             opened=self.reopened,
             leave=self.leave_journals,
             release=self.release,
+            held=growth.held if growth is not None else None,
             fail=self.fail,
             warn=warn,
         )

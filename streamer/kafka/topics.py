@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    InvalidPartitionsError,
     KafkaConnectionError,
     KafkaError,
     TopicAlreadyExistsError,
@@ -142,6 +143,8 @@ async def grow(connection: Connection, topic: str, count: int) -> None:
     admin = await open_admin(connection)
     try:
         await admin.create_partitions({topic: NewPartitions(total_count=count)})
+    except InvalidPartitionsError:
+        return  # another worker was faster
     finally:
         await admin.close()
 

@@ -80,7 +80,6 @@ async def test_an_output_with_fewer_partitions_takes_the_results_of_a_grown_inpu
         assert len(await rig.read(20, settle=0.5)) == 20
 
 
-@pytest.mark.xfail(reason="Lanes are per partition, and nothing drains the old ones first", strict=True)
 @pytest.mark.parametrize("delivery", DELIVERIES)
 async def test_a_key_that_moves_to_an_added_partition_waits_for_its_tasks_in_the_old_one(
     rig: Rig, delivery: str
@@ -109,3 +108,27 @@ async def test_a_key_that_moves_to_an_added_partition_waits_for_its_tasks_in_the
     results = await rig.read(20)
     assert sorted(result.value["value"] for result in results) == list(range(20))
     assert most == 1
+
+
+async def test_workers_that_start_after_the_growth_keep_the_order_of_keys_too(rig: Rig):
+    """Whichever of them has the old partition, and whichever the new one."""
+    topology = rig.topology(ordering="key")
+    order = []
+
+    @topology.function
+    async def told(number: int) -> int:
+        await asyncio.sleep(0.02)
+        order.append(number)
+        return number
+
+    tasks = [{"kind": "function", "name": "told", "arguments": [number]} for number in range(40)]
+    await with_a_wide_output(rig)
+    async with rig.worker(topology):
+        pass
+    await rig.produce(tasks[:20], key=b"one", partition=0)
+    await add_partitions(rig, 4)
+    await rig.produce(tasks[20:], key=b"one", partition=3)
+    async with rig.worker(topology, ready=False), rig.worker(topology, ready=False):
+        await rig.all_committed(40)
+    assert order == list(range(40))
+    assert any("stop the producers" in warning for warning in rig.warnings)

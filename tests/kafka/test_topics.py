@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from streamer.errors import SettingsError
 from streamer.kafka import adapter
 from streamer.kafka.connection import Connection
-from streamer.kafka.topics import Wanted, create, ensure, open_admin, partitions
+from streamer.kafka.topics import Wanted, create, ensure, grow, open_admin, partitions
 
 pytestmark = pytest.mark.kafka
 
@@ -49,6 +49,15 @@ async def test_a_compacted_input_is_refused(connection, unique_name):
     await ensure(connection, [Wanted(name, 1, {"cleanup.policy": "compact"})])
     with pytest.raises(SettingsError, match=r"is compacted .*cleanup\.policy=delete"):
         await ensure(connection, [Wanted(name)])
+
+
+async def test_a_topic_that_another_worker_has_grown_already_is_as_it_should_be(connection, unique_name):
+    """Those who find an input grown all see to its journal."""
+    wanted = Wanted(unique_name(), 2)
+    await ensure(connection, [wanted])
+    for _ in range(2):
+        await grow(connection, wanted.name, 3)
+    assert (await ensure(connection, [wanted]))[wanted.name] == 3
 
 
 async def test_a_topic_made_anew_has_another_id(connection, unique_name):

@@ -54,8 +54,9 @@ class Journals:
         if not opening:
             return {}
         highest = max(partition.number for partition, *_ in opening)
-        if self.writer.producing.partitions_of(self.topic) <= highest:
-            await grow(self.connection, self.topic, highest + 1)
+        if self.count() <= highest:
+            there = await self.writer.producing.producer.partitions_for(opening[0].partition.topic)
+            await grow(self.connection, self.topic, max(highest + 1, len(there)))
             await self.writer.producing.renew()
         owned = {}
         for partition, restored, start, nonce, identity in opening:
@@ -69,6 +70,10 @@ class Journals:
             )
         channels = await restore(self.make_reader, self.writer, owned, self.warn)
         return {partition: channels[partition.number].log for partition, *_ in opening}
+
+    def count(self) -> int:
+        """How many partitions the topic has, as far as is known: as many as the input had when one was opened."""
+        return self.writer.producing.partitions_of(self.topic)
 
     def memory(
         self, record: Record, park: Callable[[Record], None], unpark: Callable[[Record], None]
