@@ -19,6 +19,8 @@ ROUNDS = int(os.environ.get("STREAMER_TEST_ROUNDS", "3"))
 """How often a worker or a broker is killed in a test; ten is what the guarantees were shown with."""
 OUTAGE = float(os.environ.get("STREAMER_TEST_OUTAGE", "8"))
 """Seconds that something is away; thirty is what the guarantees were shown with."""
+STORM = float(os.environ.get("STREAMER_TEST_STORM", "16"))
+"""Seconds that workers join and leave for; sixty is what the guarantees were shown with."""
 SESSION = 6.0
 """Seconds after which the group gives up a worker that is not heard of; less than an outage."""
 DELIVERIES = ("at-least-once", "exactly-once")
