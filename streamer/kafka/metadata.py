@@ -18,7 +18,7 @@ _MAGIC = "str"
 _VERSION = "2"  # a reader accepts its own version and the version before
 _HEAD = Struct(">8s8sQ8sB")  # cluster, topic, frontier, nonce, kind of payload
 _MARKS = Struct(">IBIBBQ")  # reach and trial as distances from the frontier; flags, crashes, level; low water
-_LEFT, _ON_TRIAL, _ALONE, _LOW_WATER, _MOVED = 1, 2, 4, 8, 16
+_LEFT, _ON_TRIAL, _ALONE, _LOW_WATER, _MOVED, _BEGAN = 1, 2, 4, 8, 16, 32
 _FARTHEST = 2**32 - 1
 _CHECKSUM = 4
 _CAPACITY = (LIMIT - 4) // 4 * 3 - _HEAD.size - _MARKS.size - _CHECKSUM
@@ -55,8 +55,8 @@ class Marks(NamedTuple):
     """What a commit says besides what is finished.
 
     The writer began nothing at or above ``reach``; what is unfinished below it, it may have. ``left``: it left in
-    good order, so that nothing of that is suspect; ``moved``: its frontier has moved since it opened. ``trial`` and
-    ``level`` are those of `Quarantine`. The journal has what is still needed from ``low_water`` on.
+    good order, so that nothing of that is suspect; ``moved``: its frontier has moved since it opened, ``began``:
+    it has begun something since. ``trial`` and ``level`` are those of `Quarantine`. The journal has what is still needed from ``low_water`` on.
     """
 
     reach: int
@@ -65,6 +65,7 @@ class Marks(NamedTuple):
     level: int = 0
     low_water: int | None = None
     moved: bool = False
+    began: bool = False
 
 
 class Restored(NamedTuple):
@@ -148,7 +149,7 @@ def _packed(marks: Marks, frontier: int) -> bytes:
     trial = marks.trial
     if trial is not None and trial.offset < frontier:
         trial = None  # it has ended; the distance would accuse whoever is at the frontier
-    flags = _LEFT * marks.left | _MOVED * marks.moved
+    flags = _LEFT * marks.left | _MOVED * marks.moved | _BEGAN * marks.began
     if marks.low_water is not None:
         flags |= _LOW_WATER
     if trial is not None:
@@ -172,6 +173,7 @@ def _unpacked(body: bytes, frontier: int) -> Marks:
         level=level,
         low_water=low_water if flags & _LOW_WATER else None,
         moved=bool(flags & _MOVED),
+        began=bool(flags & _BEGAN),
     )
 
 

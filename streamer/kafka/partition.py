@@ -74,6 +74,8 @@ class Partition:
         self.begun = 0
         """One above the highest offset that was begun, or asked for leave to."""
         self.opened_at = 0
+        self.began = False
+        """Something begins, or has begun, since it was opened."""
         self.restarted_below = 0
         self.crashed = False
         """Its owner before crashed: what is unfinished below ``restarted_below`` is suspect."""
@@ -161,6 +163,7 @@ class Partition:
     def about_to_begin(self, record: Record) -> None:
         """It is to be within the next commit's reach."""
         self.begun = max(self.begun, record.offset + 1)
+        self.began = True
 
     def begin(self, record: Record) -> bool:
         """Run it; False when it was lost meanwhile."""
@@ -168,8 +171,10 @@ class Partition:
         if offset >= self.reach and record.state is ADMITTED:
             raise IllegalTransition(record, RUNNING)
         began = self._run(record, ADMITTED)
-        if began and offset >= self.begun:
-            self.begun = offset + 1
+        if began:
+            self.began = True
+            if offset >= self.begun:
+                self.begun = offset + 1
         return began
 
     def answer(self, record: Record) -> bool:
@@ -265,6 +270,7 @@ class Partition:
                 self.level,
                 self.journal.low_water if self.journal is not None else None,
                 frontier > self.opened_at,
+                self.began,
             ),
             self.resumed,
         )

@@ -22,13 +22,13 @@ def after_crash(marks: Marks) -> tuple[int, Trial | None]:
     Only a crash while a suspect was alone counts against it. One while it had company accuses it all the same: it
     is the first to be tried, and alone until it has ended. Where that was unjust and the first of all suspects still
     is among them, so that nothing has moved, the trials of the others are longer.
-    Where the owner left in good order, its trials go on as they were.
+    Where the owner left in good order, or had begun nothing yet, its trials go on as they were.
     """
     trial = marks.trial
-    if marks.left:
-        return marks.level, trial
-    if marks.level == 0:
+    if marks.level == 0 and not marks.left:
         return 1, None
+    if marks.left or not marks.began:
+        return marks.level, trial
     if trial is not None and trial.alone:
         return marks.level, Trial(trial.offset, trial.crashes + 1)
     return (1 if marks.moved else min(STRICT, marks.level + 1)), trial

@@ -112,6 +112,8 @@ class Trials:
         """Commit who is on trial, and that nobody else is."""
         for partition in self.partitions():
             partition.trial = trial if partition is accused else None
+            if partition is accused:
+                partition.began = True
         while any(p.is_open and p.written_trial != p.trial for p in self.partitions()):
             self.committer.hurry()
             await self.committer.turn()

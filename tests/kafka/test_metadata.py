@@ -60,6 +60,7 @@ def test_what_is_written_is_read(
         level=data.draw(st.integers(0, 255)),
         low_water=data.draw(st.none() | frontiers),
         moved=data.draw(st.booleans()),
+        began=data.draw(st.booleans()),
     )
     text = encode(HERE, frontier, position, holes_of(frontier, position, finished), nonce, marks)
     assert len(text) <= LIMIT

@@ -10,11 +10,12 @@ from streamer.kafka.quarantine import LONGEST, SHORTEST, SPAN, STRICT, after_cra
     ("marks", "level", "trial"),
     [
         (Marks(10), 1, None),
-        (Marks(10, level=2, trial=Trial(5, 1, alone=True)), 2, Trial(5, 2)),
-        (Marks(10, level=2, trial=Trial(5, 1)), 3, Trial(5, 1)),
-        (Marks(10, level=2, trial=Trial(5, 1), moved=True), 1, Trial(5, 1)),
-        (Marks(10, level=2), 3, None),
-        (Marks(10, level=STRICT), STRICT, None),
+        (Marks(10, level=2, trial=Trial(5, 1, alone=True), began=True), 2, Trial(5, 2)),
+        (Marks(10, level=2, trial=Trial(5, 1), began=True), 3, Trial(5, 1)),
+        (Marks(10, level=2, trial=Trial(5, 1), moved=True, began=True), 1, Trial(5, 1)),
+        (Marks(10, level=2, began=True), 3, None),
+        (Marks(10, level=STRICT, began=True), STRICT, None),
+        (Marks(10, level=2, trial=Trial(5, 1, alone=True)), 2, Trial(5, 1, alone=True)),
         (Marks(10, level=2, trial=Trial(5, 1, alone=True), left=True), 2, Trial(5, 1, alone=True)),
     ],
     ids=[
@@ -24,6 +25,7 @@ from streamer.kafka.quarantine import LONGEST, SHORTEST, SPAN, STRICT, after_cra
         "where others came to their end meanwhile they are short again",
         "one between trials makes them longer as well",
         "longer than until the end they can't be",
+        "a crash before anything began says nothing",
         "who left in good order was not brought down",
     ],
 )
