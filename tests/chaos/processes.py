@@ -15,7 +15,7 @@ from streamer.kafka.connection import Connection
 from tests.kafka.rig import Rig
 
 STREAMER = str(Path(sys.executable).with_name("streamer"))
-ROUNDS = int(os.environ.get("STREAMER_TEST_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("STREAMER_TEST_ROUNDS", "2"))
 """How often a worker or a broker is killed in a test; ten is what the guarantees were shown with."""
 OUTAGE = float(os.environ.get("STREAMER_TEST_OUTAGE", "8"))
 """Seconds that something is away; thirty is what the guarantees were shown with."""

@@ -16,8 +16,11 @@ BEFORE, AFTER = 3_000, 1_000
 LATENCY = ("--latency", "lognormal(0.3,0.5)", "--seed", "5")
 
 
-@pytest.mark.parametrize("company", [False, True], ids=["alone", "with-another"])
-@pytest.mark.parametrize("fault", ["cut", "stalled"])
+@pytest.mark.parametrize(
+    ("fault", "company"),
+    [("cut", True), ("stalled", False)],
+    ids=["cut-with-another", "stalled-alone"],
+)
 @pytest.mark.parametrize("delivery", DELIVERIES)
 async def test_a_worker_cut_off_from_its_broker_comes_back_by_itself(
     private_broker, topic_name, tmp_path, delivery, fault, company
