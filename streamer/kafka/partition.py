@@ -134,6 +134,7 @@ class Partition:
         self.is_open = True
         self.resumed += 1
         self._clean = None
+        self.reach = self.ledger.frontier  # the leaving commit may count without its acknowledgement
         return self.ledger.begin_again()
 
     def deliver(self, messages: Sequence[ConsumerRecordLike], position: int) -> list[Record]:

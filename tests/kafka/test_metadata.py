@@ -139,6 +139,11 @@ def test_version_2_stays_readable() -> None:
     assert decode(text, HERE, 100) == Restored(100, finished, NONCE, marks=marks)
 
 
+def test_a_trial_that_has_ended_accuses_nobody_else() -> None:
+    text = encode(HERE, 100, 100, [], NONCE, Marks(120, trial=Trial(99, crashes=3, alone=True), level=1))
+    assert decode(text, HERE, 100).marks == Marks(120, level=1)
+
+
 def test_a_nonce_has_eight_bytes() -> None:
     with pytest.raises(ValueError, match="nonce: 8 bytes, not 3"):
         encode(HERE, 0, 0, [], b"abc")

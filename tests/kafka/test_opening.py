@@ -125,9 +125,17 @@ async def until(condition, seconds: float = 20) -> None:
         (Marks(5), 0, False),
         (Marks(8), 8, True),
         (Marks(8, left=True), 8, False),
+        (Marks(8, left=True, level=2), 8, True),
         (Marks(1000), 10, True),
     ],
-    ids=["the version before", "nothing begun", "begun", "begun, and left in good order", "beyond the log"],
+    ids=[
+        "the version before",
+        "nothing begun",
+        "begun",
+        "begun, and left in good order",
+        "left, with suspects of an earlier crash",
+        "beyond the log",
+    ],
 )
 def test_what_may_have_been_begun_before_is_known(marks, below, crashed):
     """A crash is a commit that promised more than was finished, by an owner that never left."""

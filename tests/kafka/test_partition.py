@@ -216,6 +216,49 @@ def test_let_go_loses_what_has_not_begun_and_what_is_parked() -> None:
     assert partition.let_go() == 0
 
 
+def test_what_comes_back_begins_nothing_before_a_commit_of_it_is_acknowledged() -> None:
+    """The leaving commit, which promised less, may count though nobody has heard of that."""
+    partition = opened(headroom=10)
+    (record,) = partition.deliver(messages(0), 1)
+    partition.commit(leaving=True)
+    partition.suspend()
+    assert partition.resume() == 0
+    (record,) = partition.deliver(messages(0), 1)
+    with pytest.raises(IllegalTransition):
+        partition.begin(record)
+    assert partition.committed(partition.commit())
+    assert partition.begin(record)
+
+
+def test_what_was_parked_and_let_go_is_known_to_have_begun() -> None:
+    partition = opened()
+    (parked,) = partition.deliver(messages(0), 1)
+    partition.begin(parked)
+    partition.park(parked)
+    partition.let_go()
+    assert partition.commit(leaving=True).marks.reach == 1
+
+
+def test_there_is_room_for_lost_ones_in_a_window_that_is_full() -> None:
+    partition = opened()
+    while partition.has_room:
+        partition.deliver(
+            messages(*range(partition.position, partition.position + 500)), partition.position + 500
+        )
+    unfinished = partition.unfinished
+    partition.suspend()
+    assert partition.resume() == 0
+    assert partition.room == unfinished
+    partition.deliver(messages(*range(unfinished)), unfinished)
+    assert not partition.has_room
+
+
+def test_suspects_are_the_unfinished_offsets_below_the_reach() -> None:
+    assert opened(5).unfinished_below(8) == 3
+    assert opened(5, [(6, 7)]).unfinished_below(8) == 2
+    assert opened(5).unfinished_below(5) == 0
+
+
 def test_what_was_let_go_stays_unfinished() -> None:
     partition = opened()
     lost, done = partition.deliver(messages(0, 1), 2)
