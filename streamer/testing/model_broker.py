@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from streamer.kafka.metadata import Identity, Marks
 
-VENOM = 0.004
+VENOM = 0.008
 """The share of messages that take down whoever runs them, where there are any."""
 
 
@@ -24,7 +24,7 @@ class Message:
         self.crashes = 0
         """How many workers it took down, as far as they were seen to crash."""
         self.unjust = 0
-        """How often it was alone on trial while its worker was killed from outside."""
+        """How often it was alone on trial when its worker was killed from outside, or cut off."""
 
 
 class Log:

@@ -36,6 +36,8 @@ class Group:
         self.broker = Broker(rng, PARTITIONS, KEYS, report.poisonous)
         self.workers = [self._worker() for _ in range(WORKERS)]
         self.owners = [0] * PARTITIONS
+        self.taken_down: set[bytes] = set()
+        """The openings of workers that a message took down."""
         for number in range(PARTITIONS):
             self._assign(number, self.index(WORKERS))
 
@@ -138,6 +140,11 @@ class Group:
                 raise Violation("poison", f"{after} is accused after {marks}")
         elif after is not None:
             raise Violation("poison", f"{after} is accused, and nobody was tried")
+        if counted and before is not None and held.nonce not in self.taken_down:
+            # Killed from outside, or cut off: from here that looks the same.
+            suspect = opening.log.at(before.offset)
+            if suspect is not None:
+                suspect.unjust += 1
         self.report.unclean += 1
 
     def _come_back(self, opening: Opening, restored: Restored | None, held: Committed | None) -> None:
@@ -234,19 +241,15 @@ class Group:
         del worker.assigned[opening.partition.number]
         worker.trials.review()
 
-    def crash(self, index: int, culprit: Worker | None = None) -> None:
+    def crash(self, index: int, *, by_message: bool = False) -> None:
         """All that a worker knew is gone, killed from outside or by a message that it ran."""
         worker, commits = self.workers[index]
         commits.abandon()
         if not self.report.exactly_once:
             for record in worker.publishing:
                 record.message.results += self.random() < 0.5  # sent; nobody knows whether it arrived
-        for number, opening in worker.assigned.items():
-            held = self.broker.committed[number]
-            if culprit is None and held is not None and held.nonce == opening.nonce and held.marks.trial:
-                suspect = opening.log.at(held.marks.trial.offset)
-                if suspect is not None and held.marks.trial.alone:
-                    suspect.unjust += 1
+        if by_message:
+            self.taken_down.update(opening.nonce for opening in worker.assigned.values())
         self.workers[index] = self._worker()
         for number, owner in enumerate(self.owners):
             if owner == index:
@@ -263,7 +266,7 @@ class Group:
         if message.crashes > MOST_CRASHES:
             raise Violation("poison", f"{offset} has taken {message.crashes} workers down")
         self.report.poisoned += 1
-        self.crash(next(i for i, (each, _) in enumerate(self.workers) if each is worker), worker)
+        self.crash(next(i for i, (each, _) in enumerate(self.workers) if each is worker), by_message=True)
 
     def recreate(self) -> None:
         """The topic is deleted and made anew."""
@@ -277,15 +280,22 @@ class Group:
         self.report.recreated += 1
 
     def flood(self, number: int) -> None:
-        """Tens of thousands behind one that is stuck, the commit of that, and perhaps a crash."""
+        """Tens of thousands behind one that is stuck, the commit of that, and perhaps a rebalance or a crash."""
         opening, worker, commits = self.opening(number)
         commits.inline(opening)
         opening.log.produce(27_000, dense=True)
         left = worker.rush(opening, 0.5 if self.random() < 0.5 else 0.01)
         opening.check()
         commits.inline(opening)
-        if self.report.calm or self.report.poisonous or self.random() < 0.5:
+        chance = 1.0 if self.report.calm else self.random()
+        if chance > 0.6:
             worker.through(left)
+        elif chance > 0.3:
+            self.suspend(opening, worker, commits)
+            for record in left:
+                worker.leave(record)
+            self.open(opening)
+            opening, worker, commits = self.opening(number)
         else:
             self.crash(self.owners[number])
             opening, worker, commits = self.opening(number)

@@ -99,6 +99,7 @@ class Opening:
         """Returns the offset to read on from."""
         self.opened, self.suspended = True, False
         self.acknowledged = None
+        self.reach = self.frontier
         again = min(self.gone, default=self.position)
         self.again = set(self.gone)
         self.index = self.log.index(again)
@@ -140,6 +141,7 @@ class Opening:
             "late": self.late,
             "lost": self.lost,
             "reach": self.reach,
+            "restarted_below": self.restarted_below,
             "has_room": (dense or sparse or bool(self.again)) and self.opened,
         }
         for name, value in expected.items():

@@ -57,6 +57,11 @@ class Trials:
             return False
         return True
 
+    def admits(self, opening: Opening) -> bool:
+        """Whether it is polled: as long as suspects are expected, only what brings them."""
+        expecting = [other for other in self.openings if other.partition.expects_suspects]
+        return not expecting or opening in expecting
+
     def step(self) -> None:
         """Whatever can be done next without waiting."""
         if self.watched is not None:

@@ -6,6 +6,9 @@ crashes, topics made anew, and metadata that was cut, altered or written by othe
 are promised; where that does not hold it raises `Violation`, with the name of the promise.
 """
 
+import argparse
+import sys
+import time
 from random import Random
 
 from streamer.testing.factory import Factory
@@ -54,17 +57,18 @@ class Simulation:
             *[self._produce] * 3,
             *[self._send] * 3,
             *[self._sample, self._reply, self._unpark],
-            *[self._try] * (3 if not report.calm else 0),
+            *[self._try] * (8 if not report.calm else 0),
         ]
-        rare = [*[self._move] * 8, *[self._thaw] * 4, *[self._crash] * 3, self._drain, self._recreate]
+        rare = [*[self._move] * 20, *[self._thaw] * 6, *[self._crash] * 5, *[self._drain] * 4, self._recreate]
         index = self.group.index
-        flood = index(min(report.steps, 4000))
+        # Not with poison: after a crash tens of thousands would be suspects, each of them tried by itself.
+        flood = report.steps if report.poisonous else index(min(report.steps, 4000))
         for step in range(1, report.steps + 1):
             self.step = step
             try:
                 if step > flood and self._flood():
                     flood = report.steps  # once is enough
-                elif self.random() < 0.006 and not report.calm:
+                elif self.random() < 0.008 and not report.calm:
                     rare[index(len(rare))]()
                 else:
                     ordinary[int(self.random() * len(ordinary))]()
@@ -76,12 +80,16 @@ class Simulation:
     def settle(self) -> None:
         """Let all work end, with nothing new in its way, and count."""
         group = self.group
-        for _ in range(3000):
+        idle_rounds, before = 0, (0, 0, 0)
+        while idle_rounds < 5:
             for number in range(PARTITIONS):
                 try:
                     self._settle(number)
                 except Crashed as crashed:
                     self._poisoned(crashed)
+            read = sum(group.opening(number)[0].index for number in range(PARTITIONS))
+            now = self.report.commits, self.report.crashes, read
+            idle_rounds, before = (idle_rounds + 1 if now == before else 0), now
             # Who owns nothing any more still has what it ran when it lost it.
             idle = not any(worker.busy for worker, _ in group.workers)
             if idle and all(self._is_settled(number) for number in range(PARTITIONS)):
@@ -115,7 +123,10 @@ class Simulation:
         opening, worker, commits = self._any_opening()
         if not opening.opened:
             self._open(opening, commits)
-        elif not opening.draining and worker.busy < worker.outstanding:
+        elif opening.draining:
+            if self.random() < 0.2:
+                self.group.move(opening.partition.number)
+        elif worker.busy < worker.outstanding and worker.trials.admits(opening):
             worker.poll(opening, 1 + self.group.index(12))
 
     def _open(self, opening: Opening, commits: Commits) -> None:
@@ -141,6 +152,10 @@ class Simulation:
         opening, worker.hurried = worker.hurried, None
         if opening is not None and (opening.opened or opening.transaction is not None):
             commits.sample(opening)
+            if self.random() < 0.7:
+                for _ in range(2 * len(commits.unsent)):
+                    commits.send()
+                commits.reply()
 
     def _answer(self) -> None:
         self._any()[0].answer()
@@ -239,7 +254,8 @@ class Simulation:
             group.fence_off()
             return
         worker.poll(opening, 1000, whole=True)
-        for _ in range(200):
+        idle_rounds, before = 0, (-1, 0)
+        while idle_rounds < 20:
             for each, its in group.workers:
                 for _ in range(max(20, len(each.ready))):
                     each.begin()
@@ -257,10 +273,37 @@ class Simulation:
                 for held in list(each.assigned.values()):
                     if held.opened:
                         its.inline(held)
-            if not any(each.busy for each, _ in group.workers):
+            busy = sum(each.busy for each, _ in group.workers)
+            if not busy:
                 break
+            idle_rounds, before = (
+                (idle_rounds + 1 if (busy, self.report.commits) == before else 0),
+                (busy, self.report.commits),
+            )
 
     def _is_settled(self, number: int) -> bool:
         opening, _, _ = self.group.opening(number)
         ended = opening.position == opening.log.end and not opening.pending
         return ended and opening.acknowledged == opening.state(leaving=False)
+
+
+def main() -> None:
+    """Many seeds, one after the other, with a line for each of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1_000_000, help="steps in all")
+    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds")
+    parser.add_argument("--each", type=int, default=20_000, help="steps with one seed")
+    options = parser.parse_args()
+    began = time.monotonic()
+    for number in range(-(-options.steps // options.each)):
+        steps = min(options.each, options.steps - number * options.each)
+        report = run(options.seed + number, steps)
+        done, seconds = number * options.each + steps, time.monotonic() - began
+        pace = f"{done / max(seconds, 0.001):,.0f} a second"
+        sys.stdout.write(f"\rseed {report.seed}: {done:,} steps, {pace}")
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

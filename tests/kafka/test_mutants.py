@@ -13,11 +13,13 @@ from streamer.kafka.commit import Commit
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.ledger import Ledger
 from streamer.kafka.metadata import Identity
+from streamer.kafka.opening import Start, starting_point
 from streamer.kafka.partition import Partition
-from streamer.kafka.record import ACKNOWLEDGED, ADMITTED, LOST, PUBLISHING, RUNNING
+from streamer.kafka.quarantine import after_crash, charge
+from streamer.kafka.record import ACKNOWLEDGED, ADMITTED, ANSWERED, LOST, PUBLISHING, RUNNING
 from streamer.testing.simulator import Factory, Violation, run
 
-SEEDS = (1, 2, 4, 0)
+SEEDS = (1, 2, 5, 6, 8, 13)
 STEPS = 5_000
 
 MUTANTS: dict[str, Factory] = {}
@@ -213,7 +215,8 @@ class CleanByAnyAcknowledgement(Partition):
 
     def committed(self, commit):
         kept = super().committed(commit)
-        self._clean = (self.ledger.frontier, self.ledger.finished, *self._clean[2:])
+        if kept:
+            self._clean = (self.ledger.frontier, self.ledger.finished, *self._clean[2:])
         return kept
 
 
@@ -262,7 +265,7 @@ class FrontierSampledTwice(Partition):
     """Offset and metadata come from two moments."""
 
     def commit(self, **options):
-        commit = super().commit()
+        commit = super().commit(**options)
         if commit is None:
             return None
         SAMPLED[self.nonce] = self
@@ -302,8 +305,8 @@ class ClosedButNotLost(Partition):
 class LetGoWhatRuns(Partition):
     """To let go takes what runs, too, so that its answer is thrown away."""
 
-    def let_go(self):
-        gone = super().let_go()
+    def let_go(self, **options):
+        gone = super().let_go(**options)
         if self.is_open:
             for record in self.ledger.unfinished.values():
                 if record.state is RUNNING:
@@ -316,8 +319,8 @@ class LetGoWhatRuns(Partition):
 class LetGoMeansFinished(Partition):
     """What was let go is not a hole: nobody will read it again."""
 
-    def let_go(self):
-        gone = super().let_go()
+    def let_go(self, **options):
+        gone = super().let_go(**options)
         if self.is_open:
             for record in list(self.ledger.unfinished.values()):
                 if record.state is LOST:
@@ -329,14 +332,14 @@ class LetGoMeansFinished(Partition):
 class ParkedAreForgotten(Partition):
     """A parked record counts as one that runs, so that a drain waits for it."""
 
-    def let_go(self):
+    def let_go(self, **options):
         parked = (
             [r for r in self.ledger.unfinished.values() if r.state is not ADMITTED] if self.is_open else []
         )
         states = [record.state for record in parked]
         for record in parked:
             record.state = RUNNING
-        gone = super().let_go()
+        gone = super().let_go(**options)
         for record, state in zip(parked, states, strict=True):
             record.state = state
         return gone
@@ -428,13 +431,15 @@ class LanesLeak(Lanes):
 def bitmap_against_another_base(commit, identity):
     """The holes are counted from another offset than the one that is committed."""
     holes = tuple(hole + 1 for hole in commit.holes if hole + 1 < commit.end)
-    return metadata.encode(identity, commit.frontier, commit.end, holes, commit.nonce)
+    return metadata.encode(identity, commit.frontier, commit.end, holes, commit.nonce, commit.marks)
 
 
 @mutant("encode")
 def the_last_hole_dropped(commit, identity):
     """One hole too few is written down."""
-    return metadata.encode(identity, commit.frontier, commit.end, commit.holes[:-1], commit.nonce)
+    return metadata.encode(
+        identity, commit.frontier, commit.end, commit.holes[:-1], commit.nonce, commit.marks
+    )
 
 
 @mutant("encode")
@@ -506,6 +511,306 @@ def _anyhow(text: str, identity: Identity, committed: int, matching) -> metadata
         body = metadata.a2b_base64(text[4:])
         return metadata.decode(text, _Unchecked(matching((body[:8], body[8:16]))), committed)
     return restored
+
+
+@mutant("partition")
+class ReachGoesBack(Partition):
+    """The next commit promises less than the one before, whatever has begun since it was sampled."""
+
+    def _reach_after(self, leaving, frontier):
+        return max(frontier, self._begun_before) + self.headroom // 2
+
+
+@mutant("partition")
+class NothingIsGated(Partition):
+    """What no commit tells of begins all the same."""
+
+    def begin(self, record):
+        self.reach = max(self.reach, record.offset + 1)
+        return super().begin(record)
+
+
+@mutant("partition")
+class ReachCountsWhenSampled(Partition):
+    """A promise holds from the moment in which it is made, not from the one in which the broker has it."""
+
+    def commit(self, **options):
+        commit = super().commit(**options)
+        if commit is not None:
+            self.reach = commit.marks.reach
+        return commit
+
+
+@mutant("partition")
+class RestartedOnesAreForgottenOnLeaving(Partition):
+    """The leaving commit tells of what it began itself, and not of what the owners before it did."""
+
+    def _reach_after(self, leaving, frontier):
+        below, self.restarted_below = self.restarted_below, 0
+        reach = super()._reach_after(leaving, frontier)
+        self.restarted_below = below
+        return max(reach, frontier) if leaving else max(reach, below)
+
+
+@mutant("partition")
+class ParkedOnesAreForgottenOnLeaving(Partition):
+    """Whoever reads again what was parked and let go takes it for new."""
+
+    def let_go(self, **options):
+        below = self.restarted_below
+        gone = super().let_go(**options)
+        self.restarted_below = below
+        return gone
+
+
+@mutant("partition")
+class LeavingPromisesAsEver(Partition):
+    """A commit for good promises room for more, as if anything were still to begin."""
+
+    def _reach_after(self, leaving, frontier):
+        return super()._reach_after(False, frontier)
+
+
+@mutant("partition")
+class LeavingIsNotSaid(Partition):
+    """Who leaves in good order looks like who crashed."""
+
+    def commit(self, **options):
+        commit = super().commit(**options)
+        return commit and commit._replace(marks=commit.marks._replace(left=False))
+
+
+@mutant("partition")
+class ResumeBelievesItsOldReach(Partition):
+    """The leaving commit may have counted though nobody heard of that: what it does not cover begins."""
+
+    def resume(self):
+        reach = self.reach
+        again = super().resume()
+        self.reach = reach
+        return again
+
+
+@mutant("partition")
+class ResumeRestartsWhatRuns(Partition):
+    """What runs when the partition is taken is lost, and begins anew when it comes back."""
+
+    def suspend(self):
+        super().suspend()
+        for record in self.ledger.unfinished.values():
+            if record.state is RUNNING:
+                record.state = LOST
+
+
+@mutant("partition")
+class ResumeReadsOnWhereItWas(Partition):
+    """What was let go is never read again."""
+
+    def resume(self):
+        super().resume()
+        return self.ledger.position
+
+
+@mutant("partition")
+class SuspendedMeansClosed(Partition):
+    """What is answered while the partition is between two assignments is dropped."""
+
+    @property
+    def alive(self):
+        return self.is_open
+
+
+@mutant("partition")
+class SuspendedGoesOnCommitting(Partition):
+    """A partition that may be somebody else's commits, and admits."""
+
+    def suspend(self):
+        super().suspend()
+        self.is_open = True
+
+
+@mutant("partition")
+class SuspendLetsParkedGo(Partition):
+    """A rebalance ends what is parked, and its calls are paid again."""
+
+    def suspend(self):
+        self.let_go()
+        super().suspend()
+
+
+@mutant("ledger")
+class LostAreNeverFresh(Ledger):
+    """What was let go counts as under way when it is read again."""
+
+    def fresh(self, messages):
+        return [message for message in super().fresh(messages) if message.offset >= self.position]
+
+
+@mutant("ledger")
+class UnderWayAreFresh(Ledger):
+    """What still runs is admitted a second time when the consumer goes back."""
+
+    def fresh(self, messages):
+        fresh = set(super().fresh(messages))
+        return [message for message in messages if message in fresh or message.offset in self.unfinished]
+
+
+@mutant("ledger")
+class NoRoomToReadAgain(Ledger):
+    """A full window takes nothing in, not even what it holds and has lost."""
+
+    def begin_again(self):
+        again = super().begin_again()
+        self._again = 0
+        return again
+
+
+@mutant("partition")
+class BatchNotInTheMetadata(Partition):
+    """Results are in the transaction, and their offsets only in the next one."""
+
+    def commit(self, *, batch=(), **options):
+        return super().commit(**options)
+
+
+@mutant("partition")
+class BatchFinishedBeforeItIsCommitted(Partition):
+    """To write a transaction counts as its success."""
+
+    def commit(self, *, batch=(), **options):
+        commit = super().commit(batch=batch, **options)
+        for record in batch:
+            self.ledger.finish(record.offset)
+        return commit
+
+
+@mutant("ledger")
+class BatchForgetsTheFrontier(Ledger):
+    """A transaction's holes are right, and its offset is the one before it."""
+
+    def without(self, offsets):
+        _, holes = super().without(offsets)
+        return self.frontier, holes
+
+
+@mutant("ledger")
+class BatchIsAllThatWasSent(Ledger):
+    """What else has its result, but not in this transaction, counts as finished with it."""
+
+    def without(self, offsets):
+        left = [r.offset for r in self.unfinished.values() if r.state not in (PUBLISHING, ANSWERED)]
+        return (left[0], left[1:]) if left else (self.position, left)
+
+
+@mutant("partition")
+class LevelNeverResets(Partition):
+    """Long after the last suspect has ended, the trials would be as long as at the worst."""
+
+    def commit(self, **options):
+        level = self.level
+        commit = super().commit(**options)
+        self.level = level
+        return commit and commit._replace(marks=commit.marks._replace(level=level))
+
+
+@mutant("partition")
+class TrialCountsAsWritten(Partition):
+    """A suspect begins before any commit names it."""
+
+    @property
+    def written_trial(self):
+        return self.trial
+
+
+@mutant("partition")
+class SuspectsAreNotTold(Partition):
+    """What an owner before may have begun looks new."""
+
+    def deliver(self, messages, position):
+        records = super().deliver(messages, position)
+        for record in records:
+            record.restarted = False
+        return records
+
+
+@mutant("starting_point")
+def everybody_left_in_good_order(restored, beginning, end):
+    """Nobody looks whether the last owner said that it left."""
+    start = starting_point(restored, beginning, end)
+    return Start(start.frontier, start.finished, start.warning, start.lost, start.restarted_below)
+
+
+@mutant("starting_point")
+def suspects_forgotten_by_who_leaves(restored, beginning, end):
+    """An owner that leaves in good order takes with it what it knew of the crash before."""
+    start = starting_point(restored, beginning, end)
+    left = restored is not None and restored.marks is not None and restored.marks.left
+    return Start(
+        start.frontier,
+        start.finished,
+        start.warning,
+        start.lost,
+        start.restarted_below,
+        start.crashed and not left,
+    )
+
+
+@mutant("starting_point")
+def promised_means_nothing(restored, beginning, end):
+    """What was interrupted is as good as new."""
+    start = starting_point(restored, beginning, end)
+    return Start(start.frontier, start.finished, start.warning, start.lost)
+
+
+@mutant("nobody_had")
+def it_is_ours_if_it_comes_back(partition, restored):
+    """Nobody looks who has committed last."""
+    return True
+
+
+@mutant("after_crash")
+def crash_in_company_counted(marks):
+    """Whoever was on trial is to blame, alone or not."""
+    trial = marks.trial
+    return after_crash(marks._replace(trial=trial and trial._replace(alone=True)))
+
+
+@mutant("after_crash")
+def crash_alone_not_counted(marks):
+    """The accused is tried again and again."""
+    trial = marks.trial
+    return after_crash(marks._replace(trial=trial and trial._replace(alone=False)))
+
+
+@mutant("after_crash")
+def leaving_counts_as_a_crash(marks):
+    """A rebalance while a suspect is alone speaks against it."""
+    return after_crash(marks._replace(left=False))
+
+
+@mutant("charge")
+def sentenced_at_once(record, *, occupied):
+    """One crash is enough, whoever caused it."""
+    trial = charge(record, occupied=occupied)
+    record.poison = trial.crashes >= 1
+    return trial
+
+
+@mutant("charge")
+def never_sentenced(record, *, occupied):
+    """There is no end to what poison may do."""
+    trial = charge(record, occupied=occupied)
+    record.poison = False
+    return trial
+
+
+@mutant("encode")
+def accused_in_anothers_place(commit, identity):
+    """A trial that is over accuses whoever is at the frontier."""
+    trial = commit.marks.trial
+    if trial is not None:
+        trial = trial._replace(offset=max(trial.offset, commit.frontier))
+    return commit._replace(marks=commit.marks._replace(trial=trial)).metadata(identity)
 
 
 @pytest.mark.parametrize("name", MUTANTS)
