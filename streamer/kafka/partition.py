@@ -161,6 +161,12 @@ class Partition:
         """What is gone is not waited for; what is under way is finished."""
         self.ledger.skip(beginning)
 
+    def put_on_trial(self, trial: Trial | None) -> None:
+        """What is tried next; to be committed before it begins."""
+        self.trial = trial
+        if trial is not None:
+            self.began = True
+
     def about_to_begin(self, record: Record) -> None:
         """It is to be within the next commit's reach."""
         self.begun = max(self.begun, record.offset + 1)

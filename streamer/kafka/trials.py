@@ -111,9 +111,7 @@ class Trials:
     async def write(self, accused: Partition | None, trial: Trial | None) -> None:
         """Commit who is on trial, and that nobody else is."""
         for partition in self.partitions():
-            partition.trial = trial if partition is accused else None
-            if partition is accused:
-                partition.began = True
+            partition.put_on_trial(trial if partition is accused else None)
         while any(p.is_open and p.written_trial != p.trial for p in self.partitions()):
             self.committer.hurry()
             await self.committer.turn()

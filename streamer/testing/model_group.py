@@ -133,7 +133,7 @@ class Group:
         partition.level, partition.trial = self.factory.after_crash(marks)
         opening.level = partition.level
         before, after = marks.trial, partition.trial
-        counted = before is not None and before.alone and not marks.left
+        counted = before is not None and before.alone and marks.began and not marks.left
         if marks.level and before is not None:
             right = before.crashes + counted
             if after is None or (after.offset, after.crashes) != (before.offset, right):

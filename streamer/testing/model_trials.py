@@ -109,7 +109,7 @@ class Trials:
         whole = True
         for opening in self.openings:
             partition = opening.partition
-            partition.trial = trial if partition is accused else None
+            partition.put_on_trial(trial if partition is accused else None)
             if partition.written_trial != partition.trial:
                 whole = False
                 self.worker.hurried = opening

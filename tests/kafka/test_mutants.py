@@ -785,7 +785,7 @@ def crash_alone_not_counted(marks):
 @mutant("after_crash")
 def leaving_counts_as_a_crash(marks):
     """A rebalance while a suspect is alone speaks against it."""
-    return after_crash(marks._replace(left=False))
+    return after_crash(marks._replace(left=False, began=True))
 
 
 @mutant("charge")
