@@ -28,7 +28,8 @@ def after_crash(marks: Marks) -> tuple[int, Trial | None]:
     if marks.level == 0 and not marks.left:
         return 1, None
     if marks.left or not marks.began:
-        return marks.level, trial
+        # Not alone yet with this owner: else its trial would pass for written before that says that it begins.
+        return marks.level, trial._replace(alone=False) if trial is not None else None
     if trial is not None and trial.alone:
         return marks.level, Trial(trial.offset, trial.crashes + 1)
     return (1 if marks.moved else min(STRICT, marks.level + 1)), trial

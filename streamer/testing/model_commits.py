@@ -139,6 +139,8 @@ class Commits:
         marks = commit.marks
         if (marks.left, marks.trial, marks.level) != state[2:]:
             raise Violation("marks", f"{marks} instead of {state[2:]}")
+        if (marks.moved, marks.began) != (state[0] > opening.opened_at, opening.began):
+            raise Violation("marks", f"{marks}, though it has begun: {opening.began}, at {opening.opened_at}")
         under_way = max((offset for offset in opening.started if offset not in offsets), default=-1)
         if marks.reach <= under_way:
             raise Violation("reach", f"{under_way} is under way, above {marks}")

@@ -284,13 +284,14 @@ class Group:
         opening, worker, commits = self.opening(number)
         commits.inline(opening)
         opening.log.produce(27_000, dense=True)
-        left = worker.rush(opening, 0.5 if self.random() < 0.5 else 0.01)
+        chance = 1.0 if self.report.calm else self.random()
+        taken = 0.3 < chance < 0.7
+        left = worker.rush(opening, 0.5 if taken or self.random() < 0.5 else 0.01)
         opening.check()
         commits.inline(opening)
-        chance = 1.0 if self.report.calm else self.random()
-        if chance > 0.6:
+        if chance >= 0.7:
             worker.through(left)
-        elif chance > 0.3:
+        elif taken:
             self.suspend(opening, worker, commits)
             for record in left:
                 worker.leave(record)

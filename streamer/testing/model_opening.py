@@ -40,7 +40,8 @@ class Opening:
         self.published: dict[bytes, int] = {}  # the last offset of each key
         self.acknowledged: State | None = None
         self.reach = self.begun = self.restarted_below = self.level = 0
-        self.crashed = False
+        self.crashed = self.began = False
+        self.opened_at = 0
         self.delivered = self.running = self.late = self.lost = 0
         self.committing = self.deposed = self.fenced = False
         """A commit is on its way; somebody else has the partition, or even its producer."""
@@ -52,7 +53,7 @@ class Opening:
         self.restored = restored
         self.index = self.log.index(frontier)
         self._advance(frontier)
-        self.reach = self.begun = self.position
+        self.reach = self.begun = self.opened_at = self.position
 
     def deliver(self, messages: Sequence[Message], records: list[Record], position: int) -> None:
         """Compare what of a poll was admitted with what is neither finished nor under way."""

@@ -58,9 +58,8 @@ class Trials:
         return True
 
     def admits(self, opening: Opening) -> bool:
-        """Whether it is polled: as long as suspects are expected, only what brings them."""
-        expecting = [other for other in self.openings if other.partition.expects_suspects]
-        return not expecting or opening in expecting
+        """Whether it is polled: while suspects are tried, only for more of them."""
+        return not self.active or opening.partition.expects_suspects
 
     def step(self) -> None:
         """Whatever can be done next without waiting."""
@@ -110,6 +109,7 @@ class Trials:
         for opening in self.openings:
             partition = opening.partition
             partition.put_on_trial(trial if partition is accused else None)
+            opening.began = opening.began or partition is accused
             if partition.written_trial != partition.trial:
                 whole = False
                 self.worker.hurried = opening

@@ -91,7 +91,7 @@ class Worker:
         partition, offset = record.partition, record.offset
         opening = self.openings[partition]
         partition.about_to_begin(record)
-        opening.begun = max(opening.begun, offset + 1)
+        opening.begun, opening.began = max(opening.begun, offset + 1), True
         if record.state is ADMITTED and offset >= partition.reach:
             self.report.gated += 1
             if self.random() < 0.05:
@@ -260,8 +260,9 @@ class Worker:
             if offset >= held.marks.reach:
                 raise Violation("reach", f"{record!r} begins, and {held.marks.reach} is committed")
             trial = held.marks.trial
-            if record.restarted and opening.crashed and (trial is None or trial.offset != offset):
-                raise Violation("poison", f"the suspect {record!r} begins, and {trial} is committed")
+            named = trial is not None and trial.offset == offset and held.marks.began
+            if record.restarted and opening.crashed and not named:
+                raise Violation("poison", f"the suspect {record!r} begins, and {held.marks} is committed")
             record.message.begun = True
 
     def _begin_unreached(self, record: Record) -> None:

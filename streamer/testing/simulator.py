@@ -126,7 +126,7 @@ class Simulation:
         elif opening.draining:
             if self.random() < 0.2:
                 self.group.move(opening.partition.number)
-        elif worker.busy < worker.outstanding and worker.trials.admits(opening):
+        elif worker.busy < worker.outstanding + len(worker.trials.held) and worker.trials.admits(opening):
             worker.poll(opening, 1 + self.group.index(12))
 
     def _open(self, opening: Opening, commits: Commits) -> None:

@@ -15,8 +15,8 @@ from streamer.kafka.quarantine import LONGEST, SHORTEST, SPAN, STRICT, after_cra
         (Marks(10, level=2, trial=Trial(5, 1), moved=True, began=True), 1, Trial(5, 1)),
         (Marks(10, level=2, began=True), 3, None),
         (Marks(10, level=STRICT, began=True), STRICT, None),
-        (Marks(10, level=2, trial=Trial(5, 1, alone=True)), 2, Trial(5, 1, alone=True)),
-        (Marks(10, level=2, trial=Trial(5, 1, alone=True), left=True), 2, Trial(5, 1, alone=True)),
+        (Marks(10, level=2, trial=Trial(5, 1, alone=True)), 2, Trial(5, 1)),
+        (Marks(10, level=2, trial=Trial(5, 1, alone=True), left=True), 2, Trial(5, 1)),
     ],
     ids=[
         "the first crash accuses nobody",
