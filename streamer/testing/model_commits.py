@@ -24,6 +24,7 @@ class Sending:
     frontier: int
     finished: frozenset[int]
     state: State
+    deposals: int
     text: str | None = None
 
 
@@ -67,7 +68,12 @@ class Commits:
             return
         del self.unsent[0]
         opening = sending.opening
-        if opening.closed or opening.deposed or self.random() < failing:
+        if (
+            opening.closed
+            or opening.deposed
+            or opening.deposals > sending.deposals
+            or self.random() < failing
+        ):
             self.report.failed_commits += 1
             opening.committing = False
             return
@@ -147,7 +153,7 @@ class Commits:
         if leaving and under_way < 0 and marks.reach > max(state[0], opening.restarted_below):
             raise Violation("reach", f"nothing is under way below {marks}, beside {state[0]}")
         finished = opening.finished(offsets)
-        return Sending(opening, commit, self.broker.identity, state[0], finished, state)
+        return Sending(opening, commit, self.broker.identity, state[0], finished, state, opening.deposals)
 
     def acknowledge(self, sending: Sending) -> None:
         """The answer arrives at whoever has the partition now."""

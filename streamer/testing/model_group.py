@@ -331,8 +331,9 @@ class Group:
 
     def _assign(self, number: int, index: int) -> None:
         before = self.workers[self.owners[number]][0].assigned.get(number)
-        if before is not None:
+        if before is not None and self.owners[number] != index:
             before.deposed = True
+            before.deposals += 1
         self.owners[number] = index
         worker, commits = self.workers[index]
         opening = worker.assigned.get(number)
@@ -344,6 +345,7 @@ class Group:
             return
         if opening.opened:  # it was frozen, and hears of all at once
             self.suspend(opening, worker, commits)
+        opening.deposals += opening.deposed  # nor does what it sampled meanwhile count
         opening.deposed = False
 
     def _forget_waiting(self, opening: Opening, worker: Worker) -> None:

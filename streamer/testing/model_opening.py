@@ -47,6 +47,8 @@ class Opening:
         """A commit is on its way; somebody else has the partition, or even its producer."""
         self.transaction: Transaction | None = None
         self.epoch = 0
+        self.deposals = 0
+        """How often somebody else got the partition: what was sampled before is of an older generation."""
 
     def open(self, frontier: int, restored: frozenset[int]) -> None:
         self.opened = True
