@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 
 def assignors(generation: Callable[[], int]) -> tuple[type[Any], ...]:
-    """What a consumer offers its group: to keep what everybody has; and, to members that can't, the old way.
+    """What a consumer offers its group: to keep what everybody has, and nothing beside it.
 
-    aiokafka's own keeps what was assigned on the class, where consumers of one process overwrite each other's, and
-    never sets the generation, without which an assignment that is long past counts as much as the last one.
+    Of several aiokafka joins once for each, and the group rebalances each time. Its own sticky one keeps what was
+    assigned on the class, where consumers of one process overwrite each other's, and never sets the generation,
+    without which an assignment that is long past counts as much as the last one.
     """
 
     class Sticky(StickyPartitionAssignor):  # type: ignore[misc]
@@ -22,4 +22,4 @@ def assignors(generation: Callable[[], int]) -> tuple[type[Any], ...]:
             super().on_assignment(assignment)
             cls.generation = generation()
 
-    return Sticky, RoundRobinPartitionAssignor
+    return (Sticky,)

@@ -30,15 +30,16 @@ def test_topics_shows_what_a_module_needs_and_makes_what_is_missing(
         assert (done.code, done.err) == (0, "")
         return [line.replace("dead letters", "dead-letters").split() for line in done.out.splitlines()[1:]]
 
-    assert [row[-1] for row in shown("--dry-run")] == ["missing"] * 3
-    assert [row[-1] for row in shown()] == ["made"] * 3
+    assert [row[-1] for row in shown("--dry-run")] == ["missing"] * 4
+    assert [row[-1] for row in shown()] == ["made"] * 4
     rows = shown()
     assert [row[1:3] for row in rows] == [
         ["input", topic_name],
         ["output", f"{topic_name}-out"],
         ["dead-letters", f"{topic_name}.dead-letters"],
+        ["journal", f"{topic_name}.journal"],
     ]
-    assert [row[-1] for row in rows] == ["exists"] * 3
+    assert [row[-1] for row in rows] == ["exists"] * 4
 
 
 @pytest.mark.kafka

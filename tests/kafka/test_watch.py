@@ -48,7 +48,7 @@ async def test_reading_again_loses_and_repeats_nothing(rig):
 
 async def test_heartbeats_are_heard(rig):
     async with rig.worker(session_timeout=6.0) as worker:
-        beats = worker.watch.heartbeats
+        beats = worker.source.heartbeats
         assert beats.unheard() is not None
         first = beats.last
         while beats.last == first:
