@@ -8,16 +8,16 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from reactivex import abc
 
 from streamer.kafka.complaint import SLOW, Complaint
+from streamer.kafka.flushing import Flushing
 from streamer.kafka.outlet import Outgoing, Outlet
 from streamer.kafka.placement import Placement
 from streamer.kafka.producing import TOO_LARGE, Producing
 from streamer.kafka.record import LOST, Record
 
 
-class Sink(abc.ObserverBase[Any]):
+class Sink(Flushing):
     """Writes what it is given and tells ``acknowledged`` once the broker has it.
 
     ``write`` makes an :class:`Outgoing` of an item, and with an error a smaller one of an item that the broker
@@ -35,26 +35,21 @@ class Sink(abc.ObserverBase[Any]):
         warn: Callable[[str], None],
         input_count: Callable[[], int],
     ) -> None:
+        super().__init__()
         self.producing = Producing(make_producer)
         self.write = write
         self.acknowledged: Callable[[list[Record]], None]
         self.dropped: Callable[[Record], None]
         self.warn = warn
-        self.loop = asyncio.get_running_loop()
         self.arrived: list[Any] = []
         self.outlets: dict[tuple[str, int], Outlet] = {}
         self.placement = Placement(input_count, self.producing.partitions_of)
-        self.wake = asyncio.Event()
-        self.ended = self.closing = False
         self.complaint = Complaint(warn, self.waiting)
-        self.finished: asyncio.Future[None] = self.loop.create_future()
-        self.flusher: asyncio.Task[None] | None = None
 
     async def start(self, topics: list[str]) -> None:
         """Connect, and learn of the topics."""
         await self.producing.start(topics)
-        self.flusher = self.loop.create_task(self.flush())
-        self.flusher.add_done_callback(self.flusher_ended)
+        self.begin_flushing()
 
     # --- the observer
 
@@ -62,14 +57,6 @@ class Sink(abc.ObserverBase[Any]):
         if value is not None:
             self.arrived.append(value)
             self.wake.set()
-
-    def on_error(self, error: Exception) -> None:
-        self.fail(error)
-        self.on_completed()
-
-    def on_completed(self) -> None:
-        self.ended = True
-        self.wake.set()
 
     # --- writing
 
@@ -92,8 +79,7 @@ class Sink(abc.ObserverBase[Any]):
                 and not self.arrived
                 and not any(o.waiting or o.sent for o in self.outlets.values())
             ):
-                if not self.finished.done():
-                    self.finished.set_result(None)
+                self.all_written()
                 return
 
     async def renewed(self) -> bool:
@@ -197,27 +183,9 @@ class Sink(abc.ObserverBase[Any]):
         self.complaint.raise_(f"{outlet.topic}-{outlet.number}", f"{type(error).__name__}: {error}")
         self.loop.call_later(self.complaint.pause(), self.wake.set)
 
-    def flusher_ended(self, task: asyncio.Task[None]) -> None:
-        """A flusher that fails is a bug, and must not be a silence."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-
-    def fail(self, error: Exception) -> None:
-        """The worker is to end; what still comes is written all the same."""
-        if not self.finished.done():
-            self.finished.set_exception(error)
-
-    async def drained(self, seconds: float) -> bool:
-        """Wait until all that came is written, and no more comes; False when time ran out."""
-        assert self.flusher is not None
-        await asyncio.wait((self.flusher,), timeout=seconds)
-        return self.flusher.done()
-
     async def close(self, seconds: float) -> None:
         """Close the connections, bounded in time; what was not acknowledged stays unfinished."""
-        self.closing = True
-        if self.flusher is not None:
-            self.flusher.cancel()
+        self.stop_flushing()
         await self.producing.close(seconds)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
-from reactivex import abc
 
 from streamer.kafka import adapter
 from streamer.kafka.complaint import Complaint
+from streamer.kafka.flushing import Flushing
 from streamer.kafka.metadata import Identity, decode
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.partition import Partition
@@ -29,7 +29,7 @@ MOST = 1_000
 """Records of one transaction: its offsets must fit beside its results into the time that it has."""
 
 
-class Transactions(abc.ObserverBase[Any]):
+class Transactions(Flushing):
     """Sink and committer in one: what it writes and what it commits are the same transaction.
 
     A transaction is begun at a flush, never while a task runs; one at a time per partition. Whatever fails before
@@ -45,11 +45,11 @@ class Transactions(abc.ObserverBase[Any]):
         warn: Callable[[str], None],
         input_count: Callable[[], int],
     ) -> None:
+        super().__init__()
         self.make_producer = make_producer
         self.group = group
         self.write = write
         self.warn = warn
-        self.loop = asyncio.get_running_loop()
         self.acknowledged: Callable[[list[Record]], None]
         self.dropped: Callable[[Record], None]
         self.partitions: Callable[[], Iterable[Partition]]
@@ -60,12 +60,8 @@ class Transactions(abc.ObserverBase[Any]):
         self.lines: dict[tuple[str, int], Line] = {}
         self.placement = Placement(input_count, self.count_of)
         self.complaint = Complaint(warn, self.waiting)
-        self.wake = asyncio.Event()
         self.hurried = asyncio.Event()
-        self.ended = self.closing = False
-        self.finished: asyncio.Future[None] = self.loop.create_future()
         self.turned: asyncio.Future[None] = self.loop.create_future()
-        self.flusher: asyncio.Task[None] | None = None
         self.ticked = 0.0
         self.count = 0
         """Transactions that were committed."""
@@ -87,8 +83,7 @@ class Transactions(abc.ObserverBase[Any]):
 
     async def start(self, topics: list[str]) -> None:
         self.topics = topics
-        self.flusher = self.loop.create_task(self.flush())
-        self.flusher.add_done_callback(self.flusher_ended)
+        self.begin_flushing()
 
     # --- the observer
 
@@ -97,14 +92,6 @@ class Transactions(abc.ObserverBase[Any]):
             topic, outgoing = self.write(value, None)
             self.line(outgoing.record.partition).waiting.append((topic, outgoing))
             self.wake.set()
-
-    def on_error(self, error: Exception) -> None:
-        self.fail(error)
-        self.on_completed()
-
-    def on_completed(self) -> None:
-        self.ended = True
-        self.wake.set()
 
     # --- the committer
 
@@ -178,8 +165,7 @@ class Transactions(abc.ObserverBase[Any]):
                 self.begin(partition)
             self.clean_up(partitions)
             if self.ended and not self.waiting() and not any(line.busy for line in self.lines.values()):
-                if not self.finished.done():
-                    self.finished.set_result(None)
+                self.all_written()
                 return
             await self.rest(max(EVERY, PER_PARTITION * len(partitions)))
 
@@ -347,26 +333,11 @@ class Transactions(abc.ObserverBase[Any]):
         producers = (line.producer for line in self.lines.values() if line.producer is not None)
         return next((adapter.partitions_of(producer, topic) or 1 for producer in producers), 1)
 
-    def flusher_ended(self, task: asyncio.Task[None]) -> None:
-        """What fails here for a reason that nobody thought of is a bug, and must not be a silence."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-
-    def fail(self, error: Exception) -> None:
-        """The worker is to end; what still comes is written all the same."""
-        if not self.finished.done():
-            self.finished.set_exception(error)
-
-    async def drained(self, seconds: float) -> bool:
-        """Wait until all that came is written, and no more comes; False when time ran out."""
-        assert self.flusher is not None
-        await asyncio.wait((self.flusher,), timeout=seconds)
-        return self.flusher.done()
-
     async def close(self, seconds: float) -> None:
         """Close the connections, bounded in time; what was not committed stays unfinished."""
-        self.closing = True
-        if self.flusher is not None:
-            self.flusher.cancel()
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*(line.discard() for line in self.lines.values()), return_exceptions=True)
+        self.stop_flushing()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(
+                    *(line.discard() for line in self.lines.values()), return_exceptions=True
+                )
