@@ -124,6 +124,10 @@ class Engine:
         )
         if scope.lent or scope.tasks or scope.threads:
             self.leave(scope)
+        else:
+            scope.journal = (
+                None  # it knows its record, which knows this: that cycle would be left to the collector
+            )
         if journal is not None and journal.restarted:
             result = replace(result, possible_duplicate_calls=scope.repeated_before + scope.repeated)
         if self.listener is not None:

@@ -88,7 +88,7 @@ class Partition:
         """The journal's, as it is committed."""
         self._closed = False
         self._clean: tuple[object, ...] | None = None
-        self._begun_before = 0
+        self._pace = self._paced_from = 0
 
     def open(
         self,
@@ -113,7 +113,7 @@ class Partition:
         self.ledger = self.ledger_type(frontier, finished)
         self.nonce = nonce
         self.headroom = headroom
-        self.reach = self.begun = self._begun_before = self.ledger.position
+        self.reach = self.begun = self._paced_from = self.ledger.position
         self.opened_at = self.ledger.frontier
         self.restarted_below = restarted_below
         self.journal = journal
@@ -166,6 +166,10 @@ class Partition:
         self.trial = trial
         if trial is not None:
             self.began = True
+
+    def note_pace(self) -> None:
+        """To be called at even intervals, not at commits: those that are hurried would make any pace seem slow."""
+        self._pace, self._paced_from = self.begun - self._paced_from, self.begun
 
     def about_to_begin(self, record: Record) -> None:
         """It is to be within the next commit's reach."""
@@ -295,15 +299,14 @@ class Partition:
         self._clean = (commit.frontier, commit.finished, marks.left, marks.trial, marks.level)
         self.reach = marks.reach
         self.low_water = marks.low_water
-        self._begun_before = self.begun
         return True
 
     def _reach_after(self, leaving: bool, frontier: int) -> int:
         if leaving:
             begun = (r.offset for r in reversed(self.ledger.unfinished.values()) if r.state in UNDER_WAY)
             return max(next(begun, frontier - 1) + 1, self.restarted_below)
-        # Twice the pace since the last commit; never less than what was promised: it may be begun by now.
-        ahead = max(self.headroom, 2 * (self.begun - self._begun_before))
+        # Twice the pace; never less than what was promised: it may be begun by now.
+        ahead = max(self.headroom, 2 * max(self._pace, self.begun - self._paced_from))
         return max(self.begun + ahead, self.reach, self.restarted_below)
 
     @property

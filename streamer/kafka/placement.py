@@ -20,18 +20,22 @@ class Placement:
         self.input_count = input_count
         self.count_of = count_of
         self.counts: dict[str, int] = {}
+        self.inputs: int | None = None
 
     def forget(self) -> None:
         """Topics may grow: ask again, once a round."""
         self.counts.clear()
+        self.inputs = None
 
     def place(self, topic: str, outgoing: Outgoing) -> int:
         count = self.counts.get(topic)
         if count is None:
             count = self.counts[topic] = self.count_of(topic)
+        if self.inputs is None:
+            self.inputs = self.input_count()
         number = outgoing.record.partition.number
         # an input that has grown unnoticed has partitions that this topic does not
-        if number < count == self.input_count():
+        if number < count == self.inputs:
             return number
         if outgoing.key is not None:
             return int(murmur2(outgoing.key) & 0x7FFFFFFF) % count

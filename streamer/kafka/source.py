@@ -32,6 +32,8 @@ IDLE = 0.5
 HEADROOM = 4
 """Offsets that may at least be begun between two commits of a partition; all of them are suspect after a crash."""
 IDLERS = 10
+PACE = 0.2
+"""Seconds over which it is measured how fast a partition's records begin."""
 """So many times ``outstanding`` may be parked, or wait behind their keys, before they count: they hold up nobody."""
 
 
@@ -111,6 +113,7 @@ class Source:
         """Told when results that were kept back may go out, or are to be dropped."""
         self.failed: Callable[[Exception], object] = lambda error: warn(str(error))
         """Told what is fatal: no more is read, what runs is still finished."""
+        self.paced = 0.0
         self.stopping = False
         self.running: asyncio.Task[None] | None = None
         self.records: Observable[Record] = Observable(self.subscribe)
@@ -187,6 +190,10 @@ class Source:
             return
         self.deliver(polled)
         self.committer.tick()
+        if self.loop.time() >= self.paced:
+            self.paced = self.loop.time() + PACE
+            for partition in self.opened():
+                partition.note_pace()
         if self.journals is not None:
             self.journals.tick(self.opened())
 

@@ -518,7 +518,7 @@ class ReachGoesBack(Partition):
     """The next commit promises less than the one before, whatever has begun since it was sampled."""
 
     def _reach_after(self, leaving, frontier):
-        return max(frontier, self._begun_before) + self.headroom // 2
+        return max(frontier, self._paced_from) + self.headroom // 2
 
 
 @mutant("partition")
