@@ -41,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_message_bytes: Positive = 1_048_576
     partitions: Positive | None = None
     accept_loss: bool = False
+    dead_letter_failed: bool = False
     ready_file: str | None = None
     claim_check: str | None = None
     claim_check_bytes: Positive = 900_000

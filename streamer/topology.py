@@ -23,6 +23,7 @@ ALLOWED = (
     "claim_check",
     "claim_check_bytes",
     "concurrency",
+    "dead_letter_failed",
     "delivery",
     "drain_timeout",
     "group",
@@ -40,7 +41,8 @@ class Topology:
 
     ``name`` (by default the input's) names the group and the topics of its own, such as ``NAME.dead-letters``.
     ``concurrency`` is how many tasks run at once in a worker, ``ordering`` is ``none`` or ``key``, ``retry`` holds
-    for calls whose tasks say nothing of it. Further settings are those of :class:`streamer.settings.Settings`.
+    for calls whose tasks say nothing of it. With ``dead_letter_failed`` a task that fails or times out is a dead
+    letter besides. Further settings are those of :class:`streamer.settings.Settings`.
     Without ``@topology.task`` a task means what it says on the wire.
     """
 

@@ -121,7 +121,14 @@ class Worker:
         clients = Clients(self.connection, settings, self.group, self.client_id)
         consumer = clients.consumer()
         self.notices = Notices(self.dead_letters, self.warn)
-        writer = Writer(self.output, self.dead_letters, self.topology.name, self.client_id, self.notices)
+        writer = Writer(
+            self.output,
+            self.dead_letters,
+            self.topology.name,
+            self.client_id,
+            self.notices,
+            failed_too=settings.dead_letter_failed,
+        )
         ways: dict[str, Any] = {
             "write": writer.write,
             "warn": self.warn,

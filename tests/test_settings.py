@@ -36,6 +36,7 @@ SAID: dict[str, tuple[Any, str, Any]] = {
     "max_message_bytes": (5, "6", 7),
     "partitions": (5, "6", 7),
     "accept_loss": (True, "true", True),
+    "dead_letter_failed": (True, "true", True),
     "ready_file": TEXT,
     "claim_check": TEXT,
     "claim_check_bytes": (5, "6", 7),
@@ -58,6 +59,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "partitions": ("0", "`int` >= 1"),
     "claim_check_bytes": ("0", "`int` >= 1"),
     "accept_loss": ("perhaps", "`bool`"),
+    "dead_letter_failed": ("perhaps", "`bool`"),
     "status_port": ("70000", "`int` <= 65535"),
     "stuck_after": ("0", "`float` >= 1"),
 }

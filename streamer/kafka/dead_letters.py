@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from streamer.errors import InvalidTask
+from streamer.results import Result
 
 Headers = list[tuple[str, bytes]]
 LONGEST_MESSAGE = 2_000
@@ -20,12 +21,28 @@ VALUE_BYTES = "streamer-dead-letter-value-bytes"
 TASK_ID = "streamer-task-id"
 DECODING = ("VALUE_CONVERTER", "streamer.decoding.Decoder")
 RUNNING = ("TASK_PUT", "streamer.worker.Worker")
+RUN = ("poison", "failed")
+"""The reasons of what was read well."""
 
 
-def dead_letter_headers(message: Any, problem: InvalidTask, topology: str, client_id: str) -> Headers:
+class Problem(NamedTuple):
+    """What a dead letter says of why it is one."""
+
+    reason: str
+    type: str
+    message: str
+    cause: BaseException | None
+    task_id: str | None
+
+
+def dead_letter_headers(
+    message: Any, problem: InvalidTask | Result, topology: str, client_id: str
+) -> Headers:
     """The original headers, then Kafka Connect's, then ours. Numbers are UTF-8 text, as Connect writes them."""
-    cause = problem.__cause__
-    stage, place = RUNNING if problem.reason == "poison" else DECODING
+    reason, kind, text, cause, task_id = (
+        unanswered(problem) if isinstance(problem, Result) else refused(problem)
+    )
+    stage, place = RUNNING if reason in RUN else DECODING
     added = {
         FIRST: message.topic,
         f"{CONNECT}partition": str(message.partition),
@@ -34,16 +51,32 @@ def dead_letter_headers(message: Any, problem: InvalidTask, topology: str, clien
         f"{CONNECT}task.id": client_id,
         f"{CONNECT}stage": stage,
         f"{CONNECT}class.name": place,
-        f"{CONNECT}exception.class.name": full_name(cause or problem),
-        f"{CONNECT}exception.message": str(problem)[:LONGEST_MESSAGE],
+        f"{CONNECT}exception.class.name": kind,
+        f"{CONNECT}exception.message": text[:LONGEST_MESSAGE],
     }
     if cause is not None:
         added[f"{CONNECT}exception.stacktrace"] = trace(cause)
-    added[REASON] = problem.reason
+    added[REASON] = reason
     kept = original(message.headers)
-    if problem.task_id is not None and dict(kept).get(TASK_ID) != problem.task_id.encode("utf-8", "replace"):
-        added[TASK_ID] = problem.task_id
+    if task_id is not None and dict(kept).get(TASK_ID) != task_id.encode("utf-8", "replace"):
+        added[TASK_ID] = task_id
     return kept + [(name, text.encode("utf-8", "replace")) for name, text in added.items()]
+
+
+def refused(problem: InvalidTask) -> Problem:
+    """Of a record that was not run, or not again."""
+    cause = problem.__cause__
+    return Problem(problem.reason, full_name(cause or problem), str(problem), cause, problem.task_id)
+
+
+def unanswered(result: Result) -> Problem:
+    """Of a task whose result says what went wrong: its category stands before its message."""
+    error = result.error
+    if error is None:
+        return Problem("failed", result.status.value, "The result names no error.", None, result.task_id)
+    return Problem(
+        "failed", error.type, f"{error.category.value}: {error.message}", error.exception, result.task_id
+    )
 
 
 def original(headers: Sequence[tuple[str, bytes | None]] | None) -> Headers:

@@ -23,6 +23,8 @@ class Outgoing(NamedTuple):
     result: Result | None
     reduced: bool = False
     """It is what was left of something larger."""
+    also: tuple[str, Outgoing] | None = None
+    """What else is written for the record, and its topic: it is finished when both are acknowledged."""
 
 
 class Outlet:

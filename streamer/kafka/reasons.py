@@ -29,6 +29,10 @@ REASONS = {
         "The value is larger than max_message_bytes.",
         "Raise STREAMER_MAX_MESSAGE_BYTES and then redrive, or let the producer use a claim check.",
     ),
+    "failed": Reason(
+        "The task was run and has a result, which failed or timed out; only where the topology asks for it.",
+        "Look at the error, repair what caused it, and redrive: the task is run anew and has a second result.",
+    ),
     "poison": Reason(
         "It took its worker down three times while it ran alone.",
         "Find out what ends the process (memory, a native library), repair it, and then redrive.",

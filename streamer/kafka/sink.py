@@ -25,7 +25,8 @@ class Sink(Flushing):
     memory in bounds meanwhile. ``finished`` is done when all was acknowledged after ``on_completed``, or raises
     at once what is fatal.
 
-    Invariant: an item is acknowledged once, after the broker acknowledged it, in the order of its partition.
+    Invariant: an item is acknowledged once, after the broker acknowledged it, in the order of its partition; where
+    two things are written for it, the second after the first, and it after both.
     """
 
     def __init__(
@@ -150,11 +151,20 @@ class Sink(Flushing):
         if error is not None:
             self.refused(outlet, error)
             return
-        records = [outgoing.record for outgoing in outlet.sent]
-        outlet.sent = []
+        sent, outlet.sent = outlet.sent, []
         self.complaint.withdraw(f"{outlet.topic}-{outlet.number}")
+        records = [outgoing.record for outgoing in sent if outgoing.also is None]
+        if len(records) < len(sent):
+            self.go_on(sent)
         self.acknowledged(records)
         self.wake.set()
+
+    def go_on(self, sent: list[Outgoing]) -> None:
+        """Of what is written in two parts the first is there: now the second."""
+        for outgoing in sent:
+            if outgoing.also is not None:
+                outgoing.record.partition.refuse(outgoing.record)
+                self.place(*outgoing.also)
 
     def slow(self, outlet: Outlet) -> None:
         """Say that the broker takes nothing: the client itself tries for ever, and in silence."""

@@ -38,6 +38,8 @@ class Line:
         self.asked = False
         """The end of the transaction was asked for: whether it came about is for the broker to say."""
         self.one_by_one = 0
+        self.refusing = ""
+        """The topic that did not take what it got."""
         self.not_before = 0.0
         self.task: asyncio.Task[None] | None = None
 
@@ -93,9 +95,14 @@ class Line:
         batches: dict[TopicPartition, list[Outgoing]] = {}
         for topic, outgoing in self.sent:
             batches.setdefault(TopicPartition(topic, place(topic, outgoing)), []).append(outgoing)
-        written = [future for tp, items in batches.items() for future in await self.send(producer, tp, items)]
-        for answer in await asyncio.gather(*written, return_exceptions=True):
+            if outgoing.also is not None:
+                topic, also = outgoing.also
+                batches.setdefault(TopicPartition(topic, place(topic, also)), []).append(also)
+        written = [(tp, f) for tp, items in batches.items() for f in await self.send(producer, tp, items)]
+        answers = await asyncio.gather(*(future for _, future in written), return_exceptions=True)
+        for (tp, _), answer in zip(written, answers, strict=True):
             if isinstance(answer, BaseException):
+                self.refusing = tp.topic
                 raise answer
         await producer.send_offsets_to_transaction(offsets, group)
         self.asked = True

@@ -287,15 +287,18 @@ class Transactions(Flushing):
         if len(large) > 1:
             line.one_by_one = len(large)
         elif line.waiting:
-            topic, outgoing = line.waiting.popleft()
-            if outgoing.reduced:
-                line.waiting.appendleft((topic, outgoing))
+            topic, outgoing = line.waiting[0]
+            also = outgoing.also
+            second = also is not None and also[0] == line.refusing
+            place, part = also if also is not None and second else (topic, outgoing)
+            if part.reduced:
                 line.not_before = self.loop.time() + self.complaint.pause()
-                self.complaint.raise_(topic, f"{type(error).__name__}: {error}")
+                self.complaint.raise_(place, f"{type(error).__name__}: {error}")
                 return
-            sentence = too_large(outgoing, topic, error)
-            self.warn(f"{sentence} {topic} gets what is left without them.")
-            line.waiting.appendleft(self.write(outgoing, sentence))
+            sentence = too_large(part, place, error)
+            self.warn(f"{sentence} {place} gets what is left without them.")
+            less = self.write(part, sentence)
+            line.waiting[0] = (topic, outgoing._replace(also=less)) if second else less
 
     def clean_up(self, partitions: Sequence[Partition]) -> None:
         """What is no longer ours is neither written nor kept."""

@@ -17,19 +17,32 @@ from streamer.kafka.record import Record
 from streamer.results import Encoder, Failure, Result, Status, Unencodable
 
 STATUS = {status: status.value.encode() for status in Status}
+UNANSWERED = (Status.FAILED, Status.TIMED_OUT)
+"""What may become a dead letter as well: the others ended as somebody wanted, or for another's failure."""
 
 
 class Writer:
-    """Makes what goes out of what came in."""
+    """Makes what goes out of what came in.
+
+    With ``failed_too`` the record of a result that failed or timed out is a dead letter besides.
+    """
 
     def __init__(
-        self, output: str, dead_letters: str, topology: str, client_id: str, notices: Notices | None = None
+        self,
+        output: str,
+        dead_letters: str,
+        topology: str,
+        client_id: str,
+        notices: Notices | None = None,
+        *,
+        failed_too: bool = False,
     ) -> None:
         self.output = output
         self.dead_letters = dead_letters
         self.topology = topology
         self.client_id = client_id
         self.notices = notices
+        self.failed_too = failed_too
         self.encoder = Encoder()
 
     def write(self, item: Any, refused: str | None) -> tuple[str, Outgoing]:
@@ -39,7 +52,8 @@ class Writer:
         record, outcome = item
         if type(outcome) is InvalidTask:
             return self.dead_letter(record, outcome)
-        return self.output, self.result(record, outcome)
+        outgoing = self.result(record, outcome)
+        return self.output, self.with_letter(outgoing) if self.failed_too else outgoing
 
     def result(self, record: Record, result: Result) -> Outgoing:
         """The result in its task's format; one that can't be encoded is a failed one that says why."""
@@ -66,11 +80,18 @@ class Writer:
                 headers.append((name, found))
         return Outgoing(record, task_id if record.key is None else record.key, value, headers, result)
 
-    def dead_letter(self, record: Record, problem: InvalidTask) -> tuple[str, Outgoing]:
+    def with_letter(self, outgoing: Outgoing) -> Outgoing:
+        """The result, also as a dead letter if that is what it calls for."""
+        result = outgoing.result
+        if result is None or result.status not in UNANSWERED:
+            return outgoing
+        return outgoing._replace(also=self.dead_letter(outgoing.record, result))
+
+    def dead_letter(self, record: Record, problem: InvalidTask | Result) -> tuple[str, Outgoing]:
         """The record as it came, with the reason in its headers."""
         message = record.message
         if self.notices is not None:
-            self.notices.count(problem.reason)
+            self.notices.count(problem.reason if isinstance(problem, InvalidTask) else "failed")
         headers = dead_letter_headers(message, problem, self.topology, self.client_id)
         return self.dead_letters, Outgoing(record, message.key, message.value, headers, None)
 
@@ -78,7 +99,9 @@ class Writer:
         """A failed result with the sizes; a dead letter without its value, which the input still holds."""
         if outgoing.result is not None:
             less = self.result(outgoing.record, bare(failed(outgoing.result, Category.INTERNAL, refused)))
-            return self.output, less._replace(reduced=True)
+            less = less._replace(reduced=True, also=outgoing.also)
+            wants_letter = self.failed_too and outgoing.also is None
+            return self.output, self.with_letter(less) if wants_letter else less
         size = str(len(outgoing.value or b"")).encode()
         headers = [*outgoing.headers, (VALUE_BYTES, size)]
         return self.dead_letters, outgoing._replace(

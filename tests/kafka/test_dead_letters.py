@@ -86,5 +86,12 @@ def test_what_it_added_can_be_taken_off_again(headers: list[tuple[str, bytes]]) 
 
 def test_every_reason_says_what_to_do() -> None:
     """In sentences."""
-    assert set(REASONS) == {"decode_error", "validation_error", "unknown_kind", "too_large", "poison"}
+    assert set(REASONS) == {
+        "decode_error",
+        "validation_error",
+        "unknown_kind",
+        "too_large",
+        "poison",
+        "failed",
+    }
     assert all(text.endswith(".") for reason in REASONS.values() for text in reason)

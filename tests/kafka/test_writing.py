@@ -80,3 +80,22 @@ def test_a_result_that_cannot_be_written(whole: Result, content_type: bytes) -> 
     assert said["error"]["category"] == "internal"
     assert "cannot" in said["error"]["message"]
     assert said["headers"]["streamer-status"] == b"failed"
+
+
+@pytest.mark.parametrize("failed_too", [True, False])
+@pytest.mark.parametrize("status", Status)
+def test_which_results_are_dead_letters_besides(status: Status, failed_too: bool) -> None:
+    """Those that were not answered, where it is asked for; the result is the same."""
+    record: Any = SimpleNamespace(message=message(), key=None)
+    writer = Writer("answers", "dead", "questions", "client", failed_too=failed_too)
+    topic, outgoing = writer.write((record, result(status=status)), None)
+    assert (topic, dict(outgoing.headers)["streamer-status"]) == ("answers", status.encode())
+    assert (outgoing.also is not None) == (failed_too and status in {Status.FAILED, Status.TIMED_OUT})
+    if outgoing.also is not None:
+        place, letter = outgoing.also
+        assert (place, letter.value, letter.result) == ("dead", b"as it came", None)
+        assert dict(letter.headers)["streamer-dead-letter-reason"] == b"failed"
+
+
+def message() -> Any:
+    return SimpleNamespace(topic="tasks", partition=3, offset=41, headers=[], key=b"k", value=b"as it came")
