@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.kafka.rig import Rig
 
@@ -18,6 +18,7 @@ class Reader:
     def __init__(self, rig: Rig) -> None:
         self.ids: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
+        self.rig = rig
         self.topic = rig.output
         self.consumer = AIOKafkaConsumer(
             self.topic,
@@ -53,6 +54,12 @@ class Reader:
             left = end - asyncio.get_running_loop().time()
             assert left > 0, f"{len(self.ids)} of {count} results in {self.topic} after {seconds:g} s"
             await asyncio.sleep(0.05)
+
+    async def to_the_end(self) -> None:
+        """Read all that is there by now, also of a transaction that was committed a moment ago."""
+        for number, end in (await self.rig.ends(self.topic)).items():
+            while await self.consumer.position(TopicPartition(self.topic, number)) < end:
+                await asyncio.sleep(0.05)
 
     @property
     def repeated(self) -> set[str]:
