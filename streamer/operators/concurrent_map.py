@@ -9,7 +9,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from streamer.limits import Slots
-from streamer.operators.pool import Pool
+from streamer.operators.workers import Workers
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -37,12 +37,12 @@ def concurrent_map(
             observer: abc.ObserverBase[U], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             slots = limit if isinstance(limit, Slots) else Slots(limit)
-            pool = Pool(fn, slots, bound, observer)
+            workers = Workers(fn, slots, bound, observer)
             if isinstance(source, Observable):
-                upstream = source.subscribe(pool.push, pool.fail, pool.end, scheduler=scheduler)
-                return CompositeDisposable(upstream, Disposable(pool.stop))
-            pool.spawn(pool.pull(source))
-            return Disposable(pool.stop)
+                upstream = source.subscribe(workers.push, workers.fail, workers.end, scheduler=scheduler)
+                return CompositeDisposable(upstream, Disposable(workers.stop))
+            workers.spawn(workers.pull(source))
+            return Disposable(workers.stop)
 
         return Observable(subscribe)
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Pool(Generic[T, U]):
+class Workers(Generic[T, U]):
     """Workers that are started on demand, one start at a time, pull until nothing waits, and end.
 
     Invariants: no item waits while a slot is free and no worker is starting; every item that was begun has ended
