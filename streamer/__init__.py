@@ -4,6 +4,7 @@ from streamer.engine import Engine
 from streamer.functions import function, llm
 from streamer.observable import single
 from streamer.operators import concurrent_map, fallback, parallel, race, retry, sequence, timeout
+from streamer.pool import Pool
 from streamer.results import Result, Status
 from streamer.single import Single
 from streamer.topology import Topology
@@ -11,6 +12,7 @@ from streamer.version import __version__
 
 __all__ = [
     "Engine",
+    "Pool",
     "Result",
     "Single",
     "Status",

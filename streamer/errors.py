@@ -64,6 +64,18 @@ class SettingsError(StreamerError, ValueError):
     """A setting is wrong; the sentence names it and what it may be."""
 
 
+class QueueFull(StreamerError):
+    """A pool has no room, and was asked not to wait for any."""
+
+
+class PoolDraining(StreamerError):
+    """A pool waits until everything submitted is done, and accepts nothing meanwhile."""
+
+
+class PoolClosed(StreamerError):
+    """A pool is shut down, and accepts nothing any more."""
+
+
 class InvalidTask(StreamerError):
     """A message that the schema refuses: it becomes a dead letter.
 

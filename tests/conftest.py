@@ -16,7 +16,7 @@ from tests.brokers import HOW_TO_GET_A_REAL_BROKER, Broker, OwnBroker, start_bro
 from tests.brokers.docker import require_docker
 from tests.brokers.server import BrokerUnavailable
 
-VIRTUAL = tuple(Path(__file__).parent / name for name in ("operators", "engine"))
+VIRTUAL = tuple(Path(__file__).parent / name for name in ("operators", "engine", "pool"))
 REAL_SECONDS = 0.2
 _loops: list[JumpingLoop] = []
 
@@ -24,7 +24,7 @@ _loops: list[JumpingLoop] = []
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Tests of operators and of the engine, and those marked ``virtual_time``, run on a clock that jumps."""
+    """Tests of operators, engine and pool, and those marked ``virtual_time``, run on a clock that jumps."""
     virtual = item.get_closest_marker("virtual_time") or any(d in item.path.parents for d in VIRTUAL)
     return {"virtual": _jumping_loop} if virtual else {"real": asyncio.new_event_loop}
 

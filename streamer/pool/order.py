@@ -1,0 +1,67 @@
+"""One submitted task, from its submission to its result."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from typing import Any
+
+from msgspec.structs import replace
+
+from streamer.errors import Cancelled
+from streamer.outcomes import result_of
+from streamer.results import Result
+from streamer.scope import Scope
+from streamer.single import Single
+from streamer.step import Step
+
+
+class Order:
+    """What was submitted: what is to be done, in whose context, and the future of its result.
+
+    ``task`` runs it once it has begun, and ``step`` is its first, set by the engine. ``admitted`` is what its
+    submitter waits for while there is no room.
+    """
+
+    id = ""
+    priority = 0
+    tag: str | None = None
+    metadata: dict[str, Any] | None = None
+    step: Step | None = None
+    task: asyncio.Task[None] | None = None
+    admitted: asyncio.Future[None] | None = None
+    begun = ended = False
+
+    def __init__(self, plan: Single[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.plan = plan
+        self.loop = loop
+        self.received = loop.time()
+        self.context = copy_context()
+        self.future: asyncio.Future[Result] = loop.create_future()
+
+    @property
+    def working(self) -> bool:
+        """Whether it holds a worker: it has begun, and does not wait between two attempts."""
+        return self.task is not None and (self.step is None or not self.step.scope.lent)
+
+    def dressed(self, result: Result) -> Result:
+        """A result with this one's tag and metadata."""
+        if self.tag is None and self.metadata is None:
+            return result
+        metadata = result.metadata if self.metadata is None else dict(self.metadata)
+        return replace(result, tag=self.tag or result.tag, metadata=metadata)
+
+    def cut(self, error: BaseException) -> Result:
+        """The result when it was ended from outside: with all that was tried, and paid for, until then."""
+        step = self.step
+        if step is None:
+            step = Step(Scope(self.id))
+            step.refuse(Cancelled(str(error)))
+        return result_of(
+            step,
+            value=step.value,
+            error=error,
+            received=self.received,
+            kind=self.plan.kind,
+            task_id=self.id,
+        )
