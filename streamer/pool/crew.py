@@ -62,7 +62,7 @@ class Crew:
         self.orders.add(order)
         self.idle.clear()
         order.future.add_done_callback(lambda _: self.withdraw(order))
-        self.waiting.push(order, order.priority, order.received)
+        order.place = self.waiting.push(order, order.priority, order.received)
         self.more()
 
     def more(self) -> None:
@@ -72,7 +72,7 @@ class Crew:
         self.starting = True
         try:
             while self.waiting and self.slots.active < self.slots.limit:
-                order = self.waiting.pop()
+                order = self.waiting.popleft()
                 if order.future.cancelled():
                     self.finish(order, order.cut(Cancelled(WITHDRAWN)))
                 else:
@@ -139,7 +139,7 @@ class Crew:
     def cancel(self, order: Order, message: str) -> None:
         """End it; what cleans up already is left to that."""
         if order.task is None:
-            self.waiting.discard(order)
+            self.waiting.discard(order.place)
             self.finish(order, order.cut(Cancelled(message)))
         elif not order.task.cancelling():
             order.task.cancel()

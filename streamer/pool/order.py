@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from streamer.errors import Cancelled
 from streamer.outcomes import result_of
+from streamer.pool.waiting import Entry
 from streamer.results import Result
 from streamer.scope import Scope
 from streamer.single import Single
@@ -24,6 +25,8 @@ class Order:
     """
 
     id = ""
+    place: Entry
+    """Where it waits to begin."""
     priority = 0
     tag: str | None = None
     metadata: dict[str, Any] | None = None
