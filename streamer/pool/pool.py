@@ -131,6 +131,13 @@ class Pool:
         self.crew.accept(order)
         return order.future
 
+    def cancel(self, id: str) -> bool:
+        """End the accepted tasks of that id, whose futures then have a ``cancelled`` Result; False if there are none."""
+        orders = [order for order in self.crew.orders if order.id == id]
+        for order in orders:
+            self.crew.cancel(order, "It was cancelled by its id before it began.")
+        return bool(orders)
+
     async def drain(self, timeout: float | None = None) -> None:
         """Wait until everything submitted is done; submissions meanwhile raise :class:`PoolDraining`.
 

@@ -224,6 +224,16 @@ async def test_many_cancelled_futures_are_passed_over_at_once():
         assert add_up(pool).cancelled >= 4_999
 
 
+async def test_tasks_are_cancelled_by_id_and_their_futures_have_the_result():
+    async with Pool(1) as pool:
+        futures = [await pool.submit(Work(5, name), id=name) for name in ("runs", "stays", "waits")]
+        await asyncio.sleep(1)
+        assert [pool.cancel(name) for name in ("runs", "waits", "unknown")] == [True, True, False]
+        assert [(await future).status for future in futures] == ["cancelled", "succeeded", "cancelled"]
+        assert not pool.cancel("runs")
+    add_up(pool)
+
+
 async def test_what_a_cancelled_task_has_paid_for_is_in_its_result():
     ended = []
     async with Pool(on_event=ended.append) as pool:
