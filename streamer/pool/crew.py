@@ -95,7 +95,11 @@ class Crew:
                 result = order.cut(Cancelled(WITHDRAWN))
             else:
                 result = await self.engine.run(
-                    order.plan, task_id=order.id, received=order.received, watched=order
+                    order.plan,
+                    task_id=order.id,
+                    received=order.received,
+                    deadline=order.deadline,
+                    watched=order,
                 )
         except asyncio.CancelledError:
             self.finish(order, order.cut(Cancelled("It was cancelled.")))

@@ -15,6 +15,7 @@ from streamer.results import Result
 from streamer.scope import Scope
 from streamer.single import Single
 from streamer.step import Step
+from streamer.tasks import TaskBase
 
 
 class Order:
@@ -30,6 +31,8 @@ class Order:
     priority = 0
     tag: str | None = None
     metadata: dict[str, Any] | None = None
+    deadline: float | None = None
+    """In seconds since the epoch."""
     step: Step | None = None
     task: asyncio.Task[None] | None = None
     admitted: asyncio.Future[None] | None = None
@@ -41,6 +44,14 @@ class Order:
         self.received = loop.time()
         self.context = copy_context()
         self.future: asyncio.Future[Result] = loop.create_future()
+
+    def tells(self, task: TaskBase) -> None:
+        """What a task of the wire says of itself holds."""
+        self.id = self.id or task.id or ""
+        self.tag = self.tag if task.tag is None else task.tag
+        self.metadata = self.metadata if task.metadata is None else task.metadata
+        self.priority = self.priority if task.priority is None else task.priority
+        self.deadline = None if task.deadline is None else task.deadline.timestamp()
 
     @property
     def working(self) -> bool:

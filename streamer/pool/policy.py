@@ -62,17 +62,18 @@ class Policy(Struct, frozen=True):
         if self.fallbacks:
             others = (self.candidate(asked(other, operand), engine) for other in self.fallbacks)
             single = fallback(single, *others)
-        return guarded(single)
+        return single
 
     def candidate(self, operand: Operand, engine: Engine) -> Single[Any]:
         """One of those to try, with its clock and its retries."""
         if isinstance(operand, Single):
-            return self.around(operand)
+            return guarded(self.around(operand))
         if engine.answer is not None and not callable(operand):
-            return self.around(Single(again(lambda step: engine.run_plan(step, operand)), kind_of(operand)))
+            plan = Single(again(lambda step: engine.run_plan(step, operand)), kind_of(operand))
+            return self.around(guarded(plan))
         if isinstance(operand, TaskBase):
             task = self.within(operand)
-            single: Single[Any] = Compiled(task)
+            single = guarded(Compiled(task))
             # a Retry is the task's own by now
             return single if task.retry is not None or self.retry is None else self.again(single)
         return self.around(guarded(as_single(operand)))

@@ -210,12 +210,10 @@ class Pool:
             raise RuntimeError("This pool was started on another event loop, and lives there.")
         policy = self.policy.but(retry=retry, timeout=timeout, fallbacks=fallbacks, metadata=metadata)
         order = Order(policy.plan(operand, self.engine), loop)
-        task = operand if isinstance(operand, TaskBase) else None
-        own = (None, None, None, None) if task is None else (task.id, task.tag, task.metadata, task.priority)
-        order.id = id or own[0] or str(uuid4())
-        order.tag = tag if own[1] is None else own[1]
-        order.metadata = policy.metadata if own[2] is None else own[2]
-        order.priority = priority if own[3] is None else own[3]
+        order.id, order.tag, order.metadata, order.priority = id or "", tag, policy.metadata, priority
+        if isinstance(operand, TaskBase):
+            order.tells(operand)
+        order.id = order.id or str(uuid4())
         if isinstance(order.priority, bool) or not isinstance(order.priority, int):
             raise SettingsError(f"priority is a whole number, not {priority!r}.")
         return order

@@ -4,17 +4,20 @@ import asyncio
 import gc
 import warnings
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from streamer import Engine, Pool, Status, fallback, function, llm, parallel, retry
 from streamer.errors import Category, PoolClosed, PoolDraining, QueueFull
 from streamer.events import AttemptEnded, AttemptStarted, RetryScheduled, TaskEnded
+from streamer.operand import as_single
 from streamer.pool import PoolStats
 from streamer.providers import provider
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry
-from streamer.tasks import Parallel, Retry, Timeouts
+from streamer.tasks import Function, Parallel, Retry, Timeouts
 from tests.operators.doubles import Script, Stubborn, Work, cancels_itself, now, others, passing
 
 VARIABLE: ContextVar[str] = ContextVar("variable", default="unset")
@@ -366,6 +369,18 @@ async def test_a_topologys_engine_answers_tasks_as_the_topology_does():
         result = await pool.submit_nowait(llm("hello"))
         own = await pool.submit_nowait(lambda: "own")
     assert (result.kind, result.value, own.value) == ("llm", "topology: hello", "own")
+
+
+@pytest.mark.parametrize("answer", [None, lambda task: as_single(Work(50))], ids=["wire", "topology"])
+async def test_the_deadline_of_a_task_holds_for_its_fallbacks_too(answer):
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    slow = Work(50)
+    engine = Engine(answer, functions={"slow": FunctionTarget(slow.__call__, "slow")})
+    task = msgspec.convert({"kind": "function", "name": "slow", "deadline": soon}, Function)
+    async with Pool(engine=engine, timeout=3, retry=Retry(max_attempts=1), fallbacks=[Work(50)]) as pool:
+        result = await pool.submit_nowait(task)
+    assert (result.status, result.error.category) == ("timed_out", Category.DEADLINE)
+    assert 4 < now() < 6
 
 
 async def test_functions_of_the_engine_are_called():
