@@ -44,6 +44,8 @@ class Crew:
         self.idle = asyncio.Event()
         self.idle.set()
         self.starting = False
+        self.closed = False
+        """Nothing is accepted any more."""
         self.patience: asyncio.TimerHandle | None = None
 
     @property
@@ -103,6 +105,10 @@ class Crew:
                 )
         except asyncio.CancelledError:
             self.finish(order, order.cut(Cancelled("It was cancelled.")))
+            if not order.stopped and winding_up():
+                self.closed = True  # else it would begin what waits, which nobody would see the end of
+                self.abort()
+                self.ended()
         else:
             self.finish(order, result)
         finally:
@@ -146,6 +152,7 @@ class Crew:
             self.waiting.discard(order.place)
             self.finish(order, order.cut(Cancelled(message)))
         elif not order.task.cancelling():
+            order.stopped = True
             order.task.cancel()
 
     def abort(self) -> None:
@@ -172,3 +179,8 @@ class Crew:
         """The engine's events; the end of a task is told once its result has its tag and metadata."""
         if type(event) is not TaskEnded:
             self.telling.tell(event)
+
+
+def winding_up() -> bool:
+    """Whether all that the loop runs is cancelled, as at the end of ``asyncio.run``."""
+    return all(task.cancelling() for task in asyncio.all_tasks())

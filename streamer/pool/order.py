@@ -37,6 +37,8 @@ class Order:
     task: asyncio.Task[None] | None = None
     admitted: asyncio.Future[None] | None = None
     begun = ended = False
+    stopped = False
+    """Whether it was the pool that cancelled it."""
 
     def __init__(self, plan: Single[Any], loop: asyncio.AbstractEventLoop) -> None:
         self.plan = plan

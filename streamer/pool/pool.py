@@ -84,7 +84,6 @@ class Pool:
         """Those whose submitters wait for room, longest first."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.drains = 0
-        self.closed = False
 
     @property
     def active(self) -> int:
@@ -157,7 +156,7 @@ class Pool:
         With ``now`` what has not begun ends as ``cancelled``, and so does what runs: it is cancelled, and awaited
         within the engine's grace, once for what it started and once for itself.
         """
-        self.closed = True
+        self.crew.closed = True
         self.turn_away()
         if now:
             self.crew.abort()
@@ -201,7 +200,7 @@ class Pool:
         tag: str | None = None,
     ) -> Order:
         """A submission as it is to be run; refused while nothing is accepted."""
-        if self.closed or self.drains:
+        if self.crew.closed or self.drains:
             raise self.turned_away()
         loop = asyncio.get_running_loop()
         if self.loop is None:
@@ -242,7 +241,7 @@ class Pool:
             raise
 
     def turned_away(self) -> PoolClosed | PoolDraining:
-        if self.closed:
+        if self.crew.closed:
             return PoolClosed("The pool is shut down and accepts no more; make another one.")
         return PoolDraining("The pool is being drained; submit again when drain() has returned.")
 
@@ -260,5 +259,5 @@ class Pool:
             if order.admitted is not None and not order.admitted.done():
                 order.admitted.set_result(None)
                 self.crew.accept(order)
-        if self.closed and not self.crew.orders:
+        if self.crew.closed and not self.crew.orders:
             self.crew.dismiss()

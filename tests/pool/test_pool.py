@@ -18,6 +18,7 @@ from streamer.providers import provider
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry
 from streamer.tasks import Function, Parallel, Retry, Timeouts
+from streamer.testing.clock import run
 from tests.operators.doubles import Script, Stubborn, Work, cancels_itself, now, others, passing
 
 VARIABLE: ContextVar[str] = ContextVar("variable", default="unset")
@@ -605,6 +606,20 @@ async def test_a_pool_that_is_dropped_says_what_it_leaves_unfinished():
     await leave_a_pool_behind()
     with pytest.warns(ResourceWarning, match="1 tasks unfinished"):
         gc.collect()
+
+
+def test_a_loop_that_is_wound_up_begins_nothing_that_waits():
+    work, futures = [Work(50, cleanup=0.5) for _ in range(5)], []
+
+    async def forget():
+        pool = Pool(2)
+        futures.extend([await pool.submit(each) for each in work])
+        await asyncio.sleep(1)
+
+    run(forget())
+    gc.collect()
+    assert [len(each.began) for each in work] == [1, 1, 0, 0, 0]
+    assert [future.result().status for future in futures] == ["cancelled"] * 5
 
 
 def test_a_pool_that_was_never_used_goes_quietly():
