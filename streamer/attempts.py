@@ -34,3 +34,27 @@ def add(one: Any, other: Any) -> Any:
     if one is None:
         return other
     return one if other is None else one + other
+
+
+def let_go(step: Step, key: int | str) -> None:
+    """Forget a child that has ended, but for what it cost."""
+    children = step.children
+    assert children is not None
+    child = children.pop(key)
+    usage, cost = step.let_go
+    for attempt in everything(child):
+        usage, cost = add(usage, attempt.usage), add(cost, attempt.cost)
+    below = gone(child)
+    step.let_go = add(usage, below[0]), add(cost, below[1])
+
+
+def gone(step: Step, own: bool = True) -> tuple[Any, Any]:
+    """What was paid for by children that were let go: a step's own, its calls', and with ``own`` its children's."""
+    usage, cost = step.let_go
+    below = list(step.calls or ())
+    if own and step.combines:
+        below.extend((step.children or {}).values())
+    for child in below:
+        more = gone(child)
+        usage, cost = add(usage, more[0]), add(cost, more[1])
+    return usage, cost

@@ -142,19 +142,30 @@ class Cancelled(CallFailed):
 
 
 class ChildrenFailed(StreamerError, ExceptionGroup):
-    """Some children of a combinator failed: ``failures`` by index or name, ``value`` with what was finished."""
+    """Some children of a combinator failed: ``failures`` by index or name, ``value`` with what was finished.
+
+    ``failed`` is how many did, of which of an endless input only the first are held.
+    """
 
     failures: dict[int | str, Exception]
+    failed: int
     value: Any
 
     def __new__(
-        cls, what: str, failures: Mapping[int | str, Exception], total: int, value: Any = None
+        cls,
+        what: str,
+        failures: Mapping[int | str, Exception],
+        total: int,
+        value: Any = None,
+        failed: int | None = None,
     ) -> Self:
         named = "; ".join(f"{key}: {category_of(e)}: {short(e)}" for key, e in list(failures.items())[:8])
-        more = f"; and {len(failures) - 8} more" if len(failures) > 8 else ""
-        message = f"{what}: {len(failures)} of {total} failed ({named}{more})"
+        failed = len(failures) if failed is None else failed
+        more = f"; and {failed - 8} more" if failed > 8 else ""
+        message = f"{what}: {failed} of {total} failed ({named}{more})"
         self = super().__new__(cls, message, list(failures.values()))
         self.failures = dict(failures)
+        self.failed = failed
         self.value = value
         return self
 

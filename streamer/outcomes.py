@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from streamer.attempts import add, made
+from streamer.attempts import add, gone, made
 from streamer.call import status_of
 from streamer.errors import Cancelled, Category, Skipped, TimedOut
 from streamer.failures import failure
@@ -35,7 +35,7 @@ def result_of(
     task = step.task
     answered = step.answered
     attempts = tuple(step.attempts) if step.calls is None and step.attempts else tuple(made(step))
-    usage = cost = None
+    usage, cost = step.let_go if step.calls is None else gone(step, own=False)
     children: Any = UNSET
     if step.combines:
         children = children_of(step, value, received)

@@ -56,7 +56,19 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+PARALLEL_STEPS = "ENABLE_PARALLEL_STEPS"
 ENVIRONMENT = {name: f"STREAMER_{name.upper()}" for name in NAMES}
+
+
+def steps_in_parallel(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether what can run side by side does: unless ``ENABLE_PARALLEL_STEPS`` is ``false``."""
+    said = environment.get(PARALLEL_STEPS)
+    if said is None:
+        return True
+    word = said.strip().lower()
+    if word not in ("", "true", "false"):
+        raise SettingsError(f"{PARALLEL_STEPS}: Expected true or false, not {said!r}.")
+    return word != "false"
 
 
 class Resolved(Struct, frozen=True):

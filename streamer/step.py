@@ -14,7 +14,7 @@ from streamer.scope import Scope, own_cancellation
 if TYPE_CHECKING:
     from streamer.call import Call
     from streamer.events import Outcome
-    from streamer.results import Attempt
+    from streamer.results import Attempt, Usage
     from streamer.single import Single
     from streamer.tasks import TaskBase
 
@@ -60,6 +60,8 @@ class Step:
     answered: tuple[str, str | None, str | None, bool] | None = None
     first_token: float | None = None
     subscribed: set[asyncio.Task[Any]] | None = None
+    let_go: tuple[Usage | None, float | None] = (None, None)
+    """What children have cost that are not kept: usage, and USD."""
     outcome: Outcome | None = None
     """What its task's journal remembers of its last attempt; ``recalled`` from an earlier run."""
     recalled = False

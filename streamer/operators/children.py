@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from streamer.errors import Cancelled
@@ -31,14 +32,26 @@ class Children:
         task = self.tasks[index] = self.scope.start(child.run(single))
         task.add_done_callback(lambda _: self.note(index))
 
+    def assist(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start what is no child but stops with them."""
+        self.tasks[-1] = self.scope.start(work)
+
+    def forget(self, index: int) -> None:
+        """Keep nothing of a child whose outcome was seen."""
+        del self.steps[index], self.tasks[index]
+
     def note(self, index: int) -> None:
         """Remember that a child has ended."""
         self.ended.append(index)
+        self.rouse()
+
+    def rouse(self) -> None:
+        """Have whoever waits look again."""
         if self.wake is not None and not self.wake.done():
             self.wake.set_result(None)
 
     async def next(self) -> list[int]:
-        """The children that have ended since the last call, at least one, in input order."""
+        """The children that have ended since the last call, in input order: at least one, unless it was roused."""
         if not self.ended:
             self.wake = self.scope.loop.create_future()
             try:
@@ -59,5 +72,5 @@ class Children:
     async def stop(self) -> None:
         """Cancel what still runs and await it within the grace."""
         self.stopped = True
-        if len(self.tasks) > len(self.ended) and any(not task.done() for task in self.tasks.values()):
+        if any(not task.done() for task in self.tasks.values()):
             await self.scope.cancel(self.tasks.values())

@@ -48,3 +48,9 @@ REDUCTIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "concat": concat,
     "merge": merge,
 }
+
+FOLDS: dict[str, Callable[[Any, Any], Any]] = {
+    "sum": lambda so_far, value: total((so_far, value)),
+    "count": lambda so_far, _: so_far + 1,
+}
+"""Those that need no value twice, one value at a time, from 0."""

@@ -1,0 +1,82 @@
+"""Items read one at a time, when there is room for one and not before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Iterable
+from inspect import isgenerator
+from typing import Any
+
+from streamer.errors import Cancelled
+from streamer.operators.children import Children
+from streamer.scope import own_cancellation
+
+Items = Iterable[Any] | AsyncIterable[Any]
+END = object()
+"""There is no more."""
+LATER = object()
+"""It is asked for; the children are roused when it has come."""
+
+
+class Reading:
+    """An iterable; a generator is closed with it."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.items = iter(items)
+
+    def take(self) -> Any:
+        """The next item, or END."""
+        return next(self.items, END)
+
+    def close(self) -> None:
+        if isgenerator(self.items):
+            self.items.close()
+
+
+class AsyncReading(Reading):
+    """An async iterable, read by one asyncio task from its first item to its closing."""
+
+    def __init__(self, items: AsyncIterable[Any], children: Children) -> None:
+        self.source = aiter(items)
+        self.item: Any = LATER
+        self.error: Exception | None = None
+        self.room = asyncio.Event()
+        self.children = children
+        children.assist(self.read())
+
+    def take(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        item = self.item
+        if item is LATER:
+            self.room.set()
+        elif item is not END:
+            self.item = LATER
+        return item
+
+    async def read(self) -> None:
+        try:
+            while self.item is not END:
+                await self.room.wait()
+                self.room.clear()
+                self.item = await anext(self.source, END)
+                self.children.rouse()
+        except asyncio.CancelledError as error:
+            if own_cancellation():
+                raise
+            self.error = Cancelled(str(error) or "It raised CancelledError itself.")
+        except Exception as error:
+            self.error = error
+        finally:
+            self.children.rouse()
+            close = getattr(self.source, "aclose", None)
+            if close is not None:
+                await close()
+
+    def close(self) -> None:
+        """The task that reads it has closed it."""
+
+
+def reading(items: Items, children: Children) -> Reading:
+    """What reads these items."""
+    return AsyncReading(items, children) if isinstance(items, AsyncIterable) else Reading(items)

@@ -1,0 +1,219 @@
+"""Many children side by side: the one loop of all that run more than one at a time and want them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from sys import maxsize
+from typing import Any
+
+from streamer.attempts import let_go
+from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, Skipped
+from streamer.operators.children import Children
+from streamer.operators.kept import kept
+from streamer.operators.policy import Policy
+from streamer.operators.reading import END, LATER, Items, reading
+from streamer.operators.reduction import REDUCTIONS
+from streamer.operators.telling import Callbacks
+from streamer.remembering import joined
+from streamer.settings import steps_in_parallel
+from streamer.single import Single
+from streamer.step import Step
+
+CONCURRENCY = 100
+NAMED = 100
+"""Failures that are kept of an input whose length nobody knows: those of the lowest indices."""
+
+
+class Plan:
+    """How children are run side by side, judged when it is made.
+
+    ``make`` gives the child of an item and its index, ``total`` is how many there are, if that is known.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        make: Callable[[Any, int], Single[Any]],
+        *,
+        total: int | None,
+        names: Sequence[str] | None = None,
+        concurrency: int | None,
+        batch_size: int | None = None,
+        policy: Policy,
+        reduce: str | None,
+        callbacks: Callbacks,
+    ) -> None:
+        self.what = what
+        self.make = make
+        self.total = total
+        self.names = names
+        self.limit = CONCURRENCY if concurrency is None else whole("concurrency", concurrency)
+        if not steps_in_parallel():
+            self.limit = 1
+        self.batch = maxsize if batch_size is None else whole("batch_size", batch_size)
+        self.policy = policy.of(total)
+        if reduce is not None and reduce not in REDUCTIONS:
+            raise ValueError(f"reduce is one of {', '.join(REDUCTIONS)}, not {reduce!r}.")
+        self.reduce = reduce
+        self.callbacks = callbacks
+
+
+class Together:
+    """One run of a plan.
+
+    Invariants: at most ``limit`` children run, in the order of the input; a batch ends before the next begins;
+    items are read only as there is room; every child ends as a value, a failure or skipped, and is told of once. Of
+    an input whose length nobody knows nothing is kept of a child that has ended but its value and what it cost.
+    """
+
+    def __init__(self, plan: Plan, step: Step, items: Items) -> None:
+        self.plan = plan
+        self.step = step
+        self.children = Children(step)
+        self.reading = reading(items, self.children)
+        self.total = plan.total
+        self.kept = kept(plan.reduce, plan.total is not None)
+        self.failures: dict[int, Exception] = {}
+        self.begun = self.ended = self.failed = self.told = 0
+        self.until = 0
+        self.exhausted = False
+        self.untold: list[tuple[int, Any, Exception | None]] = []
+        self.furthest: Step | None = None
+
+    async def run(self) -> Any:
+        """The children's values in the input's shape, or the reduced one."""
+        step, plan = self.step, self.plan
+        step.combines, step.named = True, plan.names is not None
+        try:
+            while not plan.policy.stops(self.failed, self.total):
+                if self.untold:
+                    await self.tell()
+                self.fill()
+                if self.exhausted and self.ended == self.begun:
+                    break
+                for index in await self.children.next():
+                    self.note(index)
+        finally:
+            try:
+                await self.children.stop()
+            finally:
+                for index in list(self.children.steps):
+                    self.note(index)
+                rest = self.close()
+                step.value = self.finished()
+        for index, child in enumerate(rest, self.begun):
+            child.skipped = why = "A sibling failed before it began."
+            self.fails(index, Skipped(why))
+        if self.furthest is not None and not plan.policy.fail_fast:
+            joined(step.scope, (self.furthest,))
+        await self.tell()
+        return self.judged(self.begun + len(rest))
+
+    def key(self, index: int) -> int | str:
+        return index if self.plan.names is None else self.plan.names[index]
+
+    def fill(self) -> None:
+        """Begin as many as there is room for."""
+        plan = self.plan
+        if self.begun == self.ended and plan.batch is not maxsize:
+            self.until = (self.begun // plan.batch + 1) * plan.batch
+        until = min(self.until or maxsize, self.ended + plan.limit)
+        while self.begun < until and not self.exhausted:
+            item = self.reading.take()
+            if item is LATER:
+                return
+            if item is END:
+                self.exhausted = True
+                self.total = self.begun
+                return
+            self.begin(item)
+
+    def begin(self, item: Any) -> None:
+        index = self.begun
+        single = self.plan.make(item, index)
+        child = self.step.child(self.key(index), single)
+        self.kept.begin()
+        self.begun += 1
+        self.children.start(index, child, single)
+
+    def note(self, index: int) -> None:
+        """A child has ended, or had the grace to."""
+        child = self.children.steps[index]
+        try:
+            value = self.children.outcome(index)
+        except Exception as error:
+            self.fails(index, error)
+        else:
+            self.kept.add(index, value)
+            if self.plan.callbacks.wanted:
+                self.untold.append((index, value, None))
+        self.ended += 1
+        self.children.forget(index)
+        if child.certain and self.step.scope.journal is not None:
+            self.furthest = child
+        if self.plan.total is None:
+            let_go(self.step, index)
+
+    def fails(self, index: int, error: Exception) -> None:
+        self.failed += 1
+        self.failures[index] = error
+        if self.plan.total is None and len(self.failures) > NAMED:
+            del self.failures[max(self.failures)]
+        if self.plan.callbacks.wanted:
+            self.untold.append((index, None, error))
+
+    def close(self) -> list[Step]:
+        """Close the input; the steps of those that never began, where it is known how many there were."""
+        left: list[Step] = []
+        try:
+            if self.plan.total is not None and not self.exhausted:
+                while (item := self.reading.take()) is not END:
+                    index = self.begun + len(left)
+                    left.append(self.step.child(self.key(index), self.plan.make(item, index)))
+                    self.kept.begin()
+        finally:
+            self.reading.close()
+        return left
+
+    async def tell(self) -> None:
+        """Tell of those that have ended, in the order they did."""
+        untold, self.untold = self.untold, []
+        callbacks = self.plan.callbacks
+        for index, value, error in untold:
+            self.told += 1
+            key = self.key(index)
+            if error is None:
+                await callbacks.completed(value, key, self.told, self.total)
+            else:
+                await callbacks.failed(error, key, self.told, self.total)
+
+    def finished(self) -> Any:
+        """What there is of the value, whatever has failed."""
+        try:
+            return self.kept.whole(self.plan.names)
+        except CallFailed:
+            return None
+
+    def judged(self, total: int) -> Any:
+        """The value, if enough have succeeded."""
+        plan, failures = self.plan, self.failures
+        if plan.policy.satisfied(total - self.failed, total):
+            return self.step.value if plan.reduce is None else self.kept.whole(plan.names)
+        if not failures:
+            raise CallFailed(
+                Category.INVALID_REQUEST,
+                f"{plan.what}: require is {plan.policy.require}, but there were only {total} items.",
+            )
+        # what stopped the others comes first: siblings that were stopped explain nothing
+        ordered = sorted(
+            failures, key=lambda index: (isinstance(failures[index], Cancelled | Skipped), index)
+        )
+        causes = {self.key(index): failures[index] for index in ordered}
+        raise ChildrenFailed(plan.what, causes, total, self.step.value, self.failed)
+
+
+def whole(name: str, value: int) -> int:
+    """A setting that is a whole number from 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is a whole number of at least 1, not {value!r}.")
+    return value
