@@ -3,7 +3,7 @@
 from streamer.engine import Engine
 from streamer.functions import function, llm
 from streamer.observable import single
-from streamer.operators import concurrent_map, fallback, parallel, race, retry, sequence, timeout
+from streamer.operators import concurrent_map, fallback, map, parallel, race, retry, sequence, timeout
 from streamer.pool import Pool
 from streamer.results import Result, Status
 from streamer.single import Single
@@ -22,6 +22,7 @@ __all__ = [
     "fallback",
     "function",
     "llm",
+    "map",
     "parallel",
     "race",
     "retry",

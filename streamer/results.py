@@ -143,6 +143,27 @@ class Result(Struct, frozen=True, kw_only=True):
         return len(self.each_child()) - self.successes
 
     @property
+    def counts(self) -> dict[Status, int]:
+        """How many children ended in each status; they add up to how many there are."""
+        counts = dict.fromkeys(Status, 0)
+        for child in self.each_child():
+            counts[child.status] += 1
+        return counts
+
+    def successful_values(self) -> list[Any]:
+        """The values of the children that succeeded, in order, wherever they are held."""
+        children, whole = self.each_child(), self.value
+        keys = self.children if isinstance(self.children, dict) else range(len(children))
+        values: list[Any] = []
+        for key, child in zip(keys, children, strict=True):
+            if child.succeeded:
+                held: Any = child.value
+                if held is UNSET:
+                    held = whole if key == self.winner or isinstance(whole, UnsetType) else whole[key]
+                values.append(held)
+        return values
+
+    @property
     def all_succeeded(self) -> bool:
         """Whether the task and all its children succeeded."""
         return self.succeeded and not self.failures

@@ -146,6 +146,10 @@ class Map(TaskBase, tag="map", frozen=True, kw_only=True):
     require: Require = "all"
     reduce: Reduce | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.require, int) and isinstance(self.items, tuple) and self.require > len(self.items):
+            raise ValueError(f"`require` is {self.require}, more than there are `items` ({len(self.items)})")
+
 
 class Consensus(TaskBase, tag="consensus", frozen=True, kw_only=True):
     """What the children agree on."""

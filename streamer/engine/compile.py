@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from streamer.engine.rendered import made
+from streamer.engine.templates import Template
 from streamer.errors import CallFailed, Category
 from streamer.not_yet import refuse_fields, refuse_kind
 from streamer.operators import fallback, parallel, race, sequence, timeout
 from streamer.operators.deadline import deadline
+from streamer.operators.map import Applied, mapped
+from streamer.operators.policy import Policy
 from streamer.operators.retry import retried
+from streamer.operators.telling import NOBODY
 from streamer.providers.conversation import conversation
 from streamer.providers.function import FunctionCall, FunctionTarget
 from streamer.providers.registry import Registry
 from streamer.providers.target import clock_of
 from streamer.single import Single
-from streamer.tasks import KIND_OF, Fallback, Function, Llm, Parallel, Race, Retry, Sequence, TaskBase
+from streamer.tasks import KIND_OF, Fallback, Function, Llm, Map, Parallel, Race, Retry, Sequence, TaskBase
+
+ITEM = frozenset({"item", "index"})
+"""What a map's task may name."""
 
 
 class Compiler:
@@ -34,6 +42,7 @@ class Compiler:
             Race: self.race,
             Fallback: self.fallback,
             Sequence: self.sequence,
+            Map: self.map,
         }
 
     def compile(self, task: TaskBase) -> Single[Any]:
@@ -100,6 +109,32 @@ class Compiler:
     def sequence(self, task: Sequence, policy: Retry | None) -> Single[Any]:
         children = (self.single(c, policy) for c in task.tasks)
         return self.timed(sequence(*children, on_error=task.on_error, pass_result=task.pass_result), task)
+
+    def map(self, task: Map, policy: Retry | None) -> Single[Any]:
+        items = task.items
+        if isinstance(items, str):
+            raise CallFailed(
+                Category.INVALID_REQUEST,
+                "`items` is an array; a template stands for one only in what is itself rendered, "
+                "such as the task of another map - at `$.items`",
+            )
+        template = Template(task.task, ITEM, "$.task")
+
+        def child(item: Any, index: int) -> Single[Any]:
+            return self.single(made(template.render({"item": item, "index": index}), "$.task"), policy)
+
+        return self.timed(
+            mapped(
+                lambda item, index: Applied(child, (item, index), task.task["kind"]),
+                items,
+                concurrency=task.concurrency,
+                batch_size=task.batch_size,
+                policy=Policy(task.require),
+                reduce=task.reduce,
+                callbacks=NOBODY,
+            ),
+            task,
+        )
 
     def timed(self, single: Single[Any], task: TaskBase) -> Single[Any]:
         return single if task.timeout is None else timeout(task.timeout)(single)

@@ -21,6 +21,7 @@ from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry, default_registry
 from streamer.results import Result
 from streamer.scope import CANCEL_GRACE, PARK_AFTER, Scope, own_cancellation
+from streamer.settings import steps_in_parallel
 from streamer.single import Single
 from streamer.step import Step, Watched, current, restore
 from streamer.tasks import KIND_OF, Retry, TaskBase
@@ -47,6 +48,7 @@ class Engine:
         cancel_grace: float = CANCEL_GRACE,
         park_after: float = PARK_AFTER,
     ) -> None:
+        steps_in_parallel()  # a wrong word is said now, not of every task
         self.answer = answer
         self.providers = providers
         self.slots = slots

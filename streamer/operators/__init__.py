@@ -2,10 +2,11 @@
 
 from streamer.operators.concurrent_map import concurrent_map
 from streamer.operators.fallback import fallback
+from streamer.operators.map import map  # noqa: A004 - known by that name
 from streamer.operators.parallel import parallel
 from streamer.operators.race import race
 from streamer.operators.retry import retry
 from streamer.operators.sequence import sequence
 from streamer.operators.timeout import timeout
 
-__all__ = ["concurrent_map", "fallback", "parallel", "race", "retry", "sequence", "timeout"]
+__all__ = ["concurrent_map", "fallback", "map", "parallel", "race", "retry", "sequence", "timeout"]

@@ -52,3 +52,6 @@ class Callbacks:
             await tell(self.error, error, key)
         if self.progress is not None:
             await tell(self.progress, done, total)
+
+
+NOBODY = Callbacks(None, None, None)
