@@ -44,11 +44,13 @@ HANGING: dict[str, dict[str, Any]] = {
         kind: {"kind": kind, "tasks": [{**ASK, "model": "hang:"}]}
         for kind in ("parallel", "race", "fallback", "sequence")
     },
+    "map": {"kind": "map", "items": [1], "task": {**ASK, "model": "hang:"}},
 }
 FAILING: dict[str, dict[str, Any]] = {
     "llm": FAIL,
     "function": {"kind": "function", "name": "fail"},
     **{kind: {"kind": kind, "tasks": [FAIL]} for kind in ("parallel", "race", "fallback", "sequence")},
+    "map": {"kind": "map", "items": [1], "task": FAIL},
 }
 
 
@@ -143,7 +145,7 @@ def fields_of(kind: type[msgspec.Struct]) -> list[str]:
 
 # --- kinds whose engine is to come are refused as a whole
 
-for kind in ("map", "consensus", "workflow", "plan"):
+for kind in ("consensus", "workflow", "plan"):
     for field in fields_of(KINDS[kind]):
 
         @row(kind, field)
@@ -369,6 +371,55 @@ async def the_answer_before_is_handed_over(world: World) -> None:
     assert handed_over == [["Hello"], ["And?"], ["Hello"], ["Hello", "And?"]]
 
 
+# --- map
+
+
+@row("map", "items")
+async def a_task_for_each(world: World) -> None:
+    assert (await world.run({"kind": "map", "items": ["a", "b"], "task": ASK})).value == ["Hello"] * 2
+    assert (await world.run({"kind": "map", "items": [], "task": ASK})).value == []
+
+
+@row("map", "task")
+async def rendered_with_its_item(world: World) -> None:
+    task = {**ASK, "prompt": "{{ index }}: {{ item }}"}
+    assert (await world.run({"kind": "map", "items": ["a", "b"], "task": task})).value == ["0: a", "1: b"]
+
+
+def seconds(*items: int, **fields: Any) -> dict[str, Any]:
+    return {"kind": "map", "items": list(items), "task": {**SLOW, "prompt": "{{ item | string }}"}, **fields}
+
+
+@row("map", "concurrency")
+async def so_many_items_at_once(world: World) -> None:
+    result = await world.run(seconds(1, 1, 1, 1, 1, 1, concurrency=2))
+    assert (world.most, result.duration) == (2, pytest.approx(3))
+
+
+@row("map", "batch_size")
+async def a_batch_ends_before_the_next_begins(world: World) -> None:
+    result = await world.run(seconds(1, 5, 1, 5, batch_size=2))
+    assert (world.most, result.duration) == (2, pytest.approx(10))
+
+
+@row("map", "require")
+async def how_many_items_must_succeed(world: World) -> None:
+    task = {**ASK, "model": "{{ item }}"}
+    both = {"kind": "map", "items": ["echo:", "fail:"], "task": task}
+    assert [(await world.run({**both, "require": r})).succeeded for r in ("all", "any", 2)] == [
+        False,
+        True,
+        False,
+    ]
+
+
+@row("map", "reduce")
+async def one_value_of_all_items(world: World) -> None:
+    task = {**VALID["function"], "arguments": ["{{ item }}", "{{ index }}"]}
+    result = await world.run({"kind": "map", "items": [1, 2.5], "task": task, "reduce": "sum"})
+    assert result.value == 4.5
+
+
 # --- retry
 
 
@@ -498,7 +549,7 @@ def test_every_row_is_of_a_field() -> None:
 async def test_a_task_without_them_is_not_refused(kind: str) -> None:
     """What is refused above is refused for the field, unless it is the kind."""
     result = await World().run(VALID[kind])
-    assert result.succeeded or kind in ("map", "consensus", "workflow", "plan")
+    assert result.succeeded or kind in ("consensus", "workflow", "plan")
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ WRONG = [
     ({**LLM, "model": None}, "invalid_request: The task names no model"),
     ({**LLM, "priority": 1}, "invalid_request: `priority` has no effect yet in this version; leave it out."),
     (
-        {"kind": "map", "items": [1], "task": LLM},
-        "invalid_request: Tasks of kind 'map' are understood but not run",
+        {"kind": "map", "items": [1], "task": {**LLM, "prompt": "{{ itm }}"}},
+        "invalid_request: Unknown name itm in a template; there are index, item - at `$.task.prompt`",
     ),
 ]
 

@@ -247,11 +247,10 @@ async def test_duplicate_ids_are_each_answered(rig):
     assert [result.value["task_id"] for result in results] == ["t1", "t1"]
 
 
-@pytest.mark.parametrize("kind", ["map", "consensus", "workflow", "plan"])
+@pytest.mark.parametrize("kind", ["consensus", "workflow", "plan"])
 async def test_kinds_of_a_later_version_are_failed_results_that_say_so(rig, kind):
     """Understood, not run, not pretended."""
     task = {
-        "map": {"items": [1], "task": {"kind": "llm", "model": "echo:", "prompt": "{{ item }}"}},
         "consensus": {"tasks": [{"kind": "llm", "model": "echo:", "prompt": "x"}] * 2},
         "workflow": {"steps": [{"id": "a", "task": {"kind": "llm", "model": "echo:", "prompt": "x"}}]},
         "plan": {"goal": "win"},
