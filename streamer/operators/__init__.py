@@ -2,7 +2,7 @@
 
 from streamer.operators.concurrent_map import concurrent_map
 from streamer.operators.fallback import fallback
-from streamer.operators.map import map  # noqa: A004 - known by that name
+from streamer.operators.map import map
 from streamer.operators.parallel import parallel
 from streamer.operators.race import race
 from streamer.operators.retry import retry
