@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import reactivex as rx
 
-from streamer import fallback, parallel, race, retry, sequence, single, timeout
+from streamer import fallback, map, parallel, race, retry, sequence, single, timeout
 from streamer.operand import as_single
 from streamer.operators.deadline import deadline
 from streamer.providers.function import FunctionTarget
@@ -18,6 +18,12 @@ from tests.operators.doubles import Work, cancelled_after, now, others, passing
 
 def tomorrow() -> datetime:
     return datetime.now(UTC) + timedelta(days=1)
+
+
+async def slowly(*items: Any) -> Any:
+    for item in items:
+        await asyncio.sleep(0.5)
+        yield item
 
 
 def called(work: Work) -> Any:
@@ -39,6 +45,9 @@ WRAPPED: dict[str, Callable[[Work], Any]] = {
     "fallback": lambda work: fallback(Work(1, error=passing()), work),
     "parallel": lambda work: parallel(work, Work(1)),
     "fail fast": lambda work: parallel(work, Work(99), work, concurrency=2, fail_fast=True),
+    "map over items": lambda work: map(lambda each: each(), [work, Work(1), work], concurrency=2),
+    "map over an iterator": lambda work: map(lambda each: each(), iter([Work(1), work, work]), concurrency=2),
+    "map as it comes": lambda work: map(lambda each: each(), slowly(Work(1), work), fail_fast=True),
     "sequence": lambda work: sequence(Work(1), work),
     "all": lambda work: sequence(
         fallback(race(timeout(60)(retry(2)(parallel(work, called(work)))), Work(99, error=passing())))
