@@ -12,6 +12,7 @@ import pytest
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
+from streamer import Engine, fallback, parallel, race
 from streamer.errors import Category
 from streamer.results import Attempt, Encoder, Failure, Result, Status, Unencodable, Usage
 
@@ -222,3 +223,35 @@ def test_the_exception_does_not_travel() -> None:
     failure.__dict__["exception"] = error = ValueError("Broken.")
     assert failure.exception is error
     assert b"exception" not in Encoder().encode(result(error=failure))
+
+
+class TestChildren:
+    """What there is to know of them at a look; also of results that have travelled."""
+
+    @staticmethod
+    async def of(plan):
+        result = await Engine(lambda _: plan).run(None)
+        return result, msgspec.convert(msgspec.to_builtins(result), Result)
+
+    async def test_counts_add_up(self):
+        for result in await self.of(parallel(lambda: 1, lambda: 1 / 0, lambda: None)):
+            assert result.counts == {
+                "succeeded": 2,
+                "failed": 1,
+                "timed_out": 0,
+                "cancelled": 0,
+                "skipped": 0,
+            }
+
+    async def test_the_values_of_successes_are_in_order_wherever_they_are_held(self):
+        plans = {
+            parallel(lambda: 1, lambda: 1 / 0, lambda: None): [1, None],
+            parallel({"a": lambda: 1, "b": lambda: 1 / 0, "c": lambda: 3}): [1, 3],
+            parallel(lambda: 1, lambda: 2, reduce="sum"): [1, 2],
+            race(lambda: 1 / 0, lambda: "won"): ["won"],
+            fallback(lambda: 1 / 0, lambda: [2]): [[2]],
+            parallel(): [],
+        }
+        for plan, values in plans.items():
+            for result in await self.of(plan):
+                assert result.successful_values() == values
