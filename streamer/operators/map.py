@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator
 from inspect import Parameter, signature
+from types import CoroutineType
 from typing import Any
 
 from reactivex import Observable
 
-from streamer.errors import StreamerError
 from streamer.operand import CALLS, as_single, resolve
 from streamer.operators.policy import Policy
-from streamer.operators.reading import Items
+from streamer.operators.reading import Items, Once
 from streamer.operators.telling import Callback, Callbacks
 from streamer.operators.together import Plan, Together
 from streamer.single import Single
@@ -57,23 +57,19 @@ def map(  # noqa: A001 - the builtin, for what takes time and may fail
     )
 
 
-def mapped(make: Make, items: Items, *, callbacks: Callbacks, **settings: Any) -> Single[Any]:
+def mapped(make: Make, items: Items | Once, *, callbacks: Callbacks, **settings: Any) -> Single[Any]:
     """The same with what makes a child of an item and its index."""
-    if not isinstance(items, Iterable | AsyncIterable) or isinstance(items, str | bytes | Observable):
+    if isinstance(items, Iterator | AsyncIterator):
+        items = Once(items)
+    elif not isinstance(items, Iterable | AsyncIterable | Once) or isinstance(
+        items, str | bytes | Observable
+    ):
         raise TypeError(f"map: items is a collection, an iterable or an async iterable, not {items!r:.100}.")
     total = len(items) if isinstance(items, Collection) else None
     plan = Plan("map", make, total=total, callbacks=callbacks, **settings)
-    once = items if isinstance(items, Iterator) or hasattr(items, "__anext__") else None
-    begun = False
 
     async def run(step: Step) -> Any:
-        nonlocal begun
-        if begun and once is not None:
-            raise StreamerError(
-                "map: items is an iterator, which can be read only once; give a collection to what is run again."
-            )
-        begun = True
-        return await Together(plan, step, items).run()
+        return await Together(plan, step, items.opened() if isinstance(items, Once) else items).run()
 
     return Single(
         run,
@@ -109,7 +105,7 @@ class Applied(Single[Any]):
         token = current.set(step)
         try:
             value = self.function(*self.args)
-            if not isinstance(value, CALLS):
+            if type(value) is CoroutineType or not isinstance(value, CALLS):
                 return await resolve(step, value)
             single = as_single(value)
             if self.previous is not None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Iterable
 from inspect import isgenerator
 from typing import Any
 
-from streamer.errors import Cancelled
+from streamer.errors import Cancelled, StreamerError
 from streamer.operators.children import Children
 from streamer.scope import own_cancellation
 
@@ -55,26 +55,49 @@ class AsyncReading(Reading):
         return item
 
     async def read(self) -> None:
+        """The end, or an error, is told of once the source is closed."""
+        error: Exception | None = None
         try:
-            while self.item is not END:
+            while True:
                 await self.room.wait()
                 self.room.clear()
-                self.item = await anext(self.source, END)
+                item = await anext(self.source, END)
+                if item is END:
+                    break
+                self.item = item
                 self.children.rouse()
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError as cancelled:
             if own_cancellation():
                 raise
-            self.error = Cancelled(str(error) or "It raised CancelledError itself.")
-        except Exception as error:
-            self.error = error
+            error = Cancelled(str(cancelled) or "It raised CancelledError itself.")
+        except Exception as raised:
+            error = raised
         finally:
-            self.children.rouse()
             close = getattr(self.source, "aclose", None)
-            if close is not None:
-                await close()
+            try:
+                if close is not None:
+                    await close()
+            finally:
+                self.item, self.error = END, error
+                self.children.rouse()
 
     def close(self) -> None:
         """The task that reads it has closed it."""
+
+
+class Once:
+    """An iterator, which gives its items to whoever reads it first."""
+
+    def __init__(self, items: Items) -> None:
+        self.items: Items | None = items
+
+    def opened(self) -> Items:
+        items, self.items = self.items, None
+        if items is None:
+            raise StreamerError(
+                "map: items is an iterator, which can be read only once; give a collection to what is run again."
+            )
+        return items
 
 
 def reading(items: Items, children: Children) -> Reading:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+import streamer
 from streamer import fallback, parallel, race, retry, sequence, timeout
 from streamer.errors import CallFailed, Category, SettingsError
 from streamer.providers.function import FunctionTarget
@@ -104,6 +105,16 @@ class TestRecall:
         result = await runs.end()
         assert result.value == {"a": "a!", "b": "b!", "c": "c!"}
         assert model.prompts == ["a", "b", "c", "b"]
+
+    @pytest.mark.parametrize("items", [list, iter], ids=["sized", "lazy"])
+    async def test_items_that_had_an_answer_are_not_asked_of_again(self, items):
+        model = Model(lambda prompt, number: ({"a": 1, "b": 5, "c": 2, "d": 1}[prompt], f"{prompt}!"))
+        runs = Runs(lambda: streamer.map(model.ask, items("abcd"), concurrency=2))
+        await runs.crash(3.5)
+        result = await runs.end()
+        assert result.value == ["a!", "b!", "c!", "d!"]
+        assert model.prompts == ["a", "b", "c", "d", "b", "d"]
+        assert result.usage is None
 
     async def test_calls_of_a_function_are_known_by_their_order(self):
         model = Model()

@@ -260,6 +260,12 @@ class TestLazy:
         with pytest.raises(StreamerError, match="only once"):
             await retry(2, retry_on=ChildrenFailed)(map(lambda _: flaky(), iter([1])))
 
+    async def test_also_where_it_is_told_of_an_answer_before(self):
+        flaky = Work(error=passing())
+        plan = sequence(Work(value="before"), map(lambda _: flaky(), iter([1])), pass_result=True)
+        result = await result_of(retry(2, initial_delay=1)(plan))
+        assert "only once" in result.error.message
+
     async def test_a_collection_is_read_again(self):
         flaky = Work(error=passing())
         single = retry(3, initial_delay=1)(map(lambda _: flaky(), [1, 2]))
@@ -305,6 +311,24 @@ class TestTheSourceIsClosed:
         result = await result_of(map(lambda s: after(s) if s == 1 else running(), source.both()[shape]()))
         assert (result.status, result.error.type, running.alive, others()) == ("failed", "KeyError", 0, set())
         assert source.closed == 1
+
+    async def test_and_that_has_ended_before_the_map_does(self):
+        class Cursor:
+            closed = False
+
+            def __aiter__(self):
+                return self
+
+            async def __anext__(self):
+                raise StopAsyncIteration
+
+            async def aclose(self):
+                await asyncio.sleep(1)
+                self.closed = True
+
+        cursor = Cursor()
+        assert await map(after, cursor) == []
+        assert (cursor.closed, now()) == (True, 1)
 
     async def test_and_its_own_cancellation_is_a_failure_too(self):
         source = Source(1, error=asyncio.CancelledError("mine"))
