@@ -12,7 +12,7 @@ import msgspec
 from streamer.errors import SettingsError
 from streamer.kafka.claims import Store, open_store
 from streamer.kafka.connection import Connection
-from streamer.settings import ENVIRONMENT, Resolved, Settings, resolve
+from streamer.settings import ENVIRONMENT, Resolved, Settings, resolve, steps_in_parallel
 from streamer.topology import Topology
 
 TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -46,6 +46,7 @@ class Plan(NamedTuple):
 
 def plan(topologies: list[Topology], flags: Mapping[str, Any]) -> list[Plan]:
     """Settle the settings of topologies that will run in one process."""
+    steps_in_parallel()  # a wrong word is said before anything starts
     plans = []
     for topology in topologies:
         resolved = resolve(flags, topology.settings)

@@ -71,6 +71,7 @@ TABLE: list[tuple[str, Environment, str]] = [
     ("run two.py --concurrency 0", {}, "--concurrency: Expected `int` >= 1, not 0."),
     ("run two.py --concurrency x", {}, "Invalid value for '--concurrency'"),
     ("run two.py", {"STREAMER_CONCURRENCY": "x"}, "STREAMER_CONCURRENCY: Expected `int`, not 'x'."),
+    ("run two.py", {"ENABLE_PARALLEL_STEPS": "1"}, "ENABLE_PARALLEL_STEPS: Expected true or false, not '1'."),
     ("run two.py --drain-timeout -1", {}, "--drain-timeout: Expected `float` >= 0.0, not -1.0."),
     ("run two.py --delivery twice", {}, "--delivery: Expected at-least-once or exactly-once, not 'twice'."),
     ("run two.py --ordering some", {}, "--ordering: Expected none or key, not 'some'."),

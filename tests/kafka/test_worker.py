@@ -247,6 +247,17 @@ async def test_duplicate_ids_are_each_answered(rig):
     assert [result.value["task_id"] for result in results] == ["t1", "t1"]
 
 
+async def test_a_map_makes_a_task_of_each_item(rig):
+    task = {"kind": "llm", "model": "echo:", "prompt": "{{ index }}: {{ item.word }}"}
+    items = [{"word": "a"}, {"word": "b"}, {}]
+    async with rig.worker():
+        await rig.produce([{"id": "t", "kind": "map", "items": items, "require": "any", "task": task}])
+        (result,) = await rig.read(1)
+    assert (result.value["status"], result.value["value"]) == ("succeeded", ["0: a", "1: b", None])
+    assert [child["status"] for child in result.value["children"]] == ["succeeded", "succeeded", "failed"]
+    assert "`item.word` is undefined - at `$.task.prompt`" in result.value["children"][2]["error"]["message"]
+
+
 @pytest.mark.parametrize("kind", ["consensus", "workflow", "plan"])
 async def test_kinds_of_a_later_version_are_failed_results_that_say_so(rig, kind):
     """Understood, not run, not pretended."""
