@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from streamer.engine.seen import Seen, plain
 from streamer.errors import CallFailed, Category
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ FOUND = " found"  # no template can name it
 FUEL = 100_000
 UNBOUNDED = ("format", "indent", "wordwrap")
 """Filters that a few letters make write gigabytes."""
-SCALARS = (str, int, float, bytes, NoneType)
 OF_ITS_OWN = {"map": ("task",), "workflow": ("steps", "output")}
 """What a kind renders itself, when its time has come."""
 Names = Mapping[str, Any]
@@ -148,63 +147,6 @@ def whole_array(form: Sequence[Any], parts: Sequence[Render | None]) -> Render |
     return lambda names: [
         value if part is None else part(names) for value, part in zip(form, parts, strict=True)
     ]
-
-
-class Seen:
-    """A value as templates see it: to be read, never to be changed or called."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    @staticmethod
-    def of(value: Any) -> Any:
-        if isinstance(value, SCALARS):
-            return value
-        if isinstance(value, Mapping):
-            return SeenObject(value)
-        return SeenArray(value) if isinstance(value, list | tuple) else Seen(value)
-
-
-class SeenObject(Seen, Mapping[str, Any]):
-    """An object; a field is found before anything of the same name."""
-
-    __slots__ = ()
-
-    def __getitem__(self, key: str) -> Any:
-        return Seen.of(self._value[key])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._value)
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-
-class SeenArray(Seen, Sequence[Any]):
-    """An array."""
-
-    __slots__ = ()
-
-    def __getitem__(self, index: Any) -> Any:
-        return Seen.of(self._value[index])
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-
-def plain(value: Any) -> Any:
-    """What a template found, as the value that it was."""
-    if isinstance(value, Seen):
-        return value._value  # noqa: SLF001 - its own, in this file
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, SCALARS):
-        return value
-    raise TypeError(f"{type(value).__name__} is no value")
 
 
 def written(value: Any) -> str:
