@@ -36,16 +36,17 @@ class Ledger:
     * An offset leaves `unfinished` through `finish`, once.
     * What was restored as finished and is not delivered again yet lies above `position`, and stays part of
       what is to be committed (`end`, `holes`) until `position` has passed it.
+    * `lost` is how many of them were let go and are not delivered again yet.
     * `unfinished` is in the order of offsets: polls deliver in order, and nothing is delivered twice but what was
       lost, which then takes the place that it had.
     """
 
-    __slots__ = ("_again", "_frontier", "_restored", "delivered", "position", "unfinished")
+    __slots__ = ("_again", "_frontier", "_restored", "delivered", "lost", "position", "unfinished")
 
     def __init__(self, frontier: int, finished: Iterable[Interval] = ()) -> None:
         self.unfinished: dict[int, Record] = {}
         self.position = frontier
-        self.delivered = 0
+        self.delivered = self.lost = 0
         self._again = 0  # how many lost ones the consumer has gone back for
         self._restored = deque(finished)
         self._frontier = _UNKNOWN
@@ -84,13 +85,23 @@ class Ledger:
             unfinished[record.offset] = record
         new = len(unfinished) - before
         self.delivered += new
-        self._again = max(0, self._again - (len(records) - new))
+        again = len(records) - new
+        self.lost -= again
+        self._again = max(0, self._again - again)
         self._advance(position)
+
+    def lose(self, record: Record) -> None:
+        """Let go: it stays unfinished, and is to be delivered again."""
+        record.state = LOST
+        self.lost += 1
 
     def finish(self, offset: int) -> bool:
         """Take `offset` out; False when it is not there: never delivered, or finished before."""
-        if self.unfinished.pop(offset, None) is None:
+        record = self.unfinished.pop(offset, None)
+        if record is None:
             return False
+        if record.state is LOST:
+            self.lost -= 1
         if offset == self._frontier:
             self._frontier = _UNKNOWN
         return True
@@ -98,7 +109,9 @@ class Ledger:
     def missing(self, beginning: int) -> int:
         """How many offsets are gone where the log begins at `beginning`: neither finished nor under way."""
         first = self.position
-        lost = sum(offset < beginning and r.state is LOST for offset, r in self.unfinished.items())
+        lost = self.lost and sum(
+            offset < beginning and r.state is LOST for offset, r in self.unfinished.items()
+        )
         known = sum(max(0, min(stop, beginning) - start) for start, stop in self._restored)
         return lost + max(0, beginning - first) - known
 
@@ -143,12 +156,14 @@ class Ledger:
     @property
     def begins_again_at(self) -> int:
         """From where a consumer that lost its place has to read: the first lost one, or where it was."""
+        if not self.lost:
+            return self.position
         lost = (offset for offset, record in self.unfinished.items() if record.state is LOST)
         return next(lost, self.position)
 
     def begin_again(self) -> int:
         """The same; for the lost ones there is room now, however full the window is: they are in it."""
-        self._again = sum(record.state is LOST for record in self.unfinished.values())
+        self._again = self.lost
         return self.begins_again_at
 
     @property

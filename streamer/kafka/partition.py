@@ -237,7 +237,7 @@ class Partition:
             if record.state is ADMITTED or (parked and record.state is PARKED):
                 if record.state is PARKED:  # begun, and whoever reads it again is to know
                     self.restarted_below = max(self.restarted_below, record.offset + 1)
-                record.state = LOST
+                self.ledger.lose(record)
                 gone += 1
         self.lost += gone
         return gone

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streamer.kafka.ledger import SLACK, SPARSE_UNFINISHED, SPARSE_WINDOW, WINDOW, Ledger
-from streamer.kafka.record import ADMITTED, LOST
+from streamer.kafka.record import ADMITTED
 
 
 def records(*offsets: int) -> list[SimpleNamespace]:
@@ -35,7 +35,7 @@ def test_what_the_log_no_longer_has_is_counted_and_passed_over_while_the_rest_go
     ledger = Ledger(0, [(6, 8), (12, 14)])
     running, lost = records(0, 1)
     ledger.deliver([running, lost], 2)
-    lost.state = LOST
+    ledger.lose(lost)
     assert ledger.missing(13) == 1 + 4 + 4
     ledger.skip(13)
     assert (ledger.missing(13), ledger.frontier, ledger.position) == (0, 0, 14)
@@ -123,12 +123,40 @@ def test_what_was_lost_is_fresh_again_and_takes_the_place_that_it_had() -> None:
     first, second, third = records(0, 1, 2)
     ledger.deliver([first, second, third], 3)
     ledger.finish(0)
-    second.state = LOST
+    ledger.lose(second)
     assert ledger.begin_again() == 1
     again = ledger.fresh(records(0, 1, 2, 3))
     assert [r.offset for r in again] == [1, 3]
     ledger.deliver(again, 4)
     assert (list(ledger.unfinished), ledger.finished, ledger.begin_again()) == ([1, 2, 3], 1, 4)
+
+
+class Unread(dict[int, SimpleNamespace]):
+    """Records that nobody is to look through."""
+
+    def items(self):
+        raise AssertionError("every unfinished record is looked at")
+
+
+def test_where_nothing_was_lost_that_is_known_without_a_look_at_every_record() -> None:
+    """Each poll of a partition with suspects asks."""
+    ledger = Ledger(0)
+    ledger.deliver(records(0, 1), 2)
+    ledger.unfinished = Unread(ledger.unfinished)
+    assert ledger.begins_again_at == 2
+
+
+def test_what_is_lost_is_counted_until_it_is_read_again_or_finished() -> None:
+    ledger = Ledger(0)
+    polled = records(0, 1, 2)
+    ledger.deliver(polled, 3)
+    for record in polled:
+        ledger.lose(record)
+    assert (ledger.lost, ledger.begins_again_at) == (3, 0)
+    ledger.deliver(records(0, 1), 2)
+    assert (ledger.lost, ledger.begins_again_at) == (1, 2)
+    ledger.skip(3)
+    assert (ledger.lost, ledger.begins_again_at) == (0, 3)
 
 
 @pytest.mark.parametrize(

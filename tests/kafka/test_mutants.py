@@ -310,7 +310,7 @@ class LetGoWhatRuns(Partition):
         if self.is_open:
             for record in self.ledger.unfinished.values():
                 if record.state is RUNNING:
-                    record.state = LOST
+                    self.ledger.lose(record)
                     gone += 1
         return gone
 
@@ -599,7 +599,7 @@ class ResumeRestartsWhatRuns(Partition):
         super().suspend()
         for record in self.ledger.unfinished.values():
             if record.state is RUNNING:
-                record.state = LOST
+                self.ledger.lose(record)
 
 
 @mutant("partition")
