@@ -1,4 +1,4 @@
-"""What is said of an output that can't be written: once, and once again when it can."""
+"""What is said of places that can't be written to: once, and once more when that is over."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ SLOW = 10.0
 
 
 class Complaint:
-    """Remembers whether the output is stuck, and how long to wait before the next try."""
+    """Remembers which places are stuck, and how long to wait before the next try.
+
+    Invariants: it is said once that places are stuck, however many of them come, and once that none is any more; a
+    place is stuck until it was written to, or is given up.
+    """
 
     def __init__(
         self, warn: Callable[[str], None], waiting: Callable[[], int], what: str = "results"
@@ -19,26 +23,43 @@ class Complaint:
         self.warn = warn
         self.waiting = waiting
         self.what = what
-        self.stuck = False
-        self.why = ""
-        """Why it is, or last was, stuck."""
+        self.places: dict[str, str] = {}
+        """Those that are stuck, and why."""
         self.wait = RETRY_FIRST
 
+    @property
+    def stuck(self) -> bool:
+        return bool(self.places)
+
+    @property
+    def why(self) -> str | None:
+        """What is stuck for longest, and why."""
+        return next((f"{where}: {why}" for where, why in self.places.items()), None)
+
     def raise_(self, where: str, why: str) -> None:
-        """Say it once, until it works again."""
-        if not self.stuck:
-            self.stuck = True
-            self.why = f"{where}: {why}"
+        """Say it once, until all works again."""
+        if not self.places:
             self.warn(
                 f"Can't write to {where}: {why}. {self.waiting()} {self.what} wait, nothing is lost; trying again."
             )
+        self.places.setdefault(where, why)
 
     def withdraw(self, where: str) -> None:
         """It works."""
-        self.wait = RETRY_FIRST
-        if self.stuck:
-            self.stuck = False
+        if self.over(where):
             self.warn(f"Writing to {where} works again.")
+
+    def dismiss(self, where: str) -> None:
+        """Its partition is gone, and with it what waited: nobody will find out whether it works."""
+        if self.over(where):
+            self.warn(f"Nothing is written to {where} from here any more.")
+
+    def over(self, where: str) -> bool:
+        """Whether it was the last that was stuck."""
+        if self.places.pop(where, None) is None or self.places:
+            return False
+        self.wait = RETRY_FIRST
+        return True
 
     def pause(self) -> float:
         """Seconds until the next try, longer each time."""

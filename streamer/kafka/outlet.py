@@ -33,11 +33,12 @@ class Outlet:
     Invariant: an outgoing is in ``waiting`` or in ``sent``, never in both; what is refused goes back to the front.
     """
 
-    __slots__ = ("number", "one_by_one", "sent", "topic", "waiting")
+    __slots__ = ("number", "one_by_one", "place", "sent", "topic", "waiting")
 
     def __init__(self, topic: str, number: int) -> None:
         self.topic = topic
         self.number = number
+        self.place = f"{topic}-{number}"
         self.waiting: deque[Outgoing] = deque()
         self.sent: list[Outgoing] = []
         self.one_by_one = 0

@@ -75,6 +75,8 @@ class Sink(Flushing):
             for outlet in list(self.outlets.values()):
                 if outlet.waiting and outlet.idle:
                     await self.send(outlet)
+                if self.complaint.stuck and outlet.idle and not outlet.waiting:
+                    self.complaint.dismiss(outlet.place)
             if (
                 self.ended
                 and not self.arrived
@@ -152,7 +154,7 @@ class Sink(Flushing):
             self.refused(outlet, error)
             return
         sent, outlet.sent = outlet.sent, []
-        self.complaint.withdraw(f"{outlet.topic}-{outlet.number}")
+        self.complaint.withdraw(outlet.place)
         records = [outgoing.record for outgoing in sent if outgoing.also is None]
         if len(records) < len(sent):
             self.go_on(sent)
@@ -168,7 +170,7 @@ class Sink(Flushing):
 
     def slow(self, outlet: Outlet) -> None:
         """Say that the broker takes nothing: the client itself tries for ever, and in silence."""
-        self.complaint.raise_(f"{outlet.topic}-{outlet.number}", f"no acknowledgement for {SLOW:g} s")
+        self.complaint.raise_(outlet.place, f"no acknowledgement for {SLOW:g} s")
 
     def waiting(self) -> int:
         """How many results are not acknowledged yet."""
@@ -190,7 +192,7 @@ class Sink(Flushing):
                 outlet.waiting.appendleft(self.write(large, sentence)[1])
             self.wake.set()
             return
-        self.complaint.raise_(f"{outlet.topic}-{outlet.number}", f"{type(error).__name__}: {error}")
+        self.complaint.raise_(outlet.place, f"{type(error).__name__}: {error}")
         self.loop.call_later(self.complaint.pause(), self.wake.set)
 
     async def close(self, seconds: float) -> None:

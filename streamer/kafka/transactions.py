@@ -191,7 +191,7 @@ class Transactions(Flushing):
 
     async def transact(self, line: Line, partition: Partition, leaving: bool) -> None:
         """One transaction, from the producer that it needs to what became of it."""
-        where = f"{self.topics[0]} ({partition.topic}-{partition.number})"
+        where = self.where(partition.topic, partition.number)
         try:
             producer = line.producer or await self.renewed(line, partition)
             if producer is None or (line.sent and not await self.settled(line, partition)):
@@ -229,7 +229,6 @@ class Transactions(Flushing):
             self.loop.call_at(line.not_before, self.wake.set)
             self.complaint.raise_(where, f"{type(error).__name__}: {error}".rstrip(": "))
         else:
-            self.complaint.withdraw(where)
             self.succeeded(line, partition)
 
     async def renewed(self, line: Line, partition: Partition) -> AIOKafkaProducer | None:
@@ -270,6 +269,7 @@ class Transactions(Flushing):
         self.acknowledged(records)
         if line.commit is not None:
             partition.committed(line.commit)
+        self.complaint.withdraw(self.where(partition.topic, partition.number))
 
     def put_back(self, line: Line, partition: Partition) -> None:
         """None of it counts: it is to be sent again, before all else."""
@@ -293,7 +293,8 @@ class Transactions(Flushing):
             place, part = also if also is not None and second else (topic, outgoing)
             if part.reduced:
                 line.not_before = self.loop.time() + self.complaint.pause()
-                self.complaint.raise_(place, f"{type(error).__name__}: {error}")
+                where = self.where(partition.topic, partition.number)
+                self.complaint.raise_(where, f"{place} refused it ({type(error).__name__}: {error})")
                 return
             sentence = too_large(part, place, error)
             self.warn(f"{sentence} {place} gets what is left without them.")
@@ -319,6 +320,7 @@ class Transactions(Flushing):
                         self.dropped(outgoing.record)
                 if not any(outgoing.record.partition.alive for _, outgoing in line.sent):
                     del self.lines[key]
+                    self.complaint.dismiss(self.where(*key))
                     self.loop.create_task(line.discard())
 
     def drop(self, record: Record) -> None:
@@ -326,6 +328,10 @@ class Transactions(Flushing):
         if record.state is not LOST:
             record.partition.publish(record)
         self.dropped(record)
+
+    def where(self, topic: str, number: int) -> str:
+        """What a partition's transactions are called in sentences."""
+        return f"{self.topics[0]} ({topic}-{number})"
 
     def waiting(self) -> int:
         """How many results are not committed yet."""

@@ -245,7 +245,7 @@ class Watch:
             concurrency=self.slots.limit,
             outstanding=outstanding(partition for _, partition in partitions) if known else 0,
             outstanding_limit=self.settings.outstanding_limit,
-            unwritable=sink.complaint.why if sink is not None and sink.complaint.stuck else None,
+            unwritable=sink.complaint.why if sink is not None else None,
             quarantined=source.quarantine.active if source is not None else False,
             problems=tuple(self.dog.troubles.values()),
             stuck=tuple(self.dog.stuck.values()),

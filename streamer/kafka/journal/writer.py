@@ -69,6 +69,7 @@ class JournalWriter:
         channel.close()
         if self.channels.get(channel.number) is channel:
             del self.channels[channel.number]
+            self.complaint.dismiss(self.where(channel))
 
     def tend(self) -> None:
         """Let what is to be written again be written, also where nothing is noted; to be called now and then."""
@@ -170,7 +171,10 @@ class JournalWriter:
             self.wake.set()
             return
         channel.log.failed()
-        self.complaint.raise_(self.where(channel), f"{type(error).__name__}: {error}")
+        if channel.number in self.channels:
+            self.complaint.raise_(self.where(channel), f"{type(error).__name__}: {error}")
+        else:
+            self.complaint.dismiss(self.where(channel))
         self.again()
 
     def idle(self, channel: Channel) -> None:
