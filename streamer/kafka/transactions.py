@@ -238,10 +238,9 @@ class Transactions(Flushing):
             self.loop.call_at(line.not_before, self.wake.set)
             return None
         producer = await line.fence(self.topics)
-        tp = TopicPartition(partition.topic, partition.number)
-        held = (await adapter.committed(self.consumer, [tp])).get(tp)
+        held = await self.held(partition)
         if held is not None:
-            nonce = decode(held[1], self.identities[tp.topic], held[0]).nonce
+            nonce = decode(held[1], self.identities[partition.topic], held[0]).nonce
             if nonce != partition.nonce and partition.pinned:
                 await line.discard()
                 self.put_back(line, partition)
@@ -251,15 +250,20 @@ class Transactions(Flushing):
 
     async def settled(self, line: Line, partition: Partition) -> bool:
         """Find out what became of a transaction whose end nobody confirmed; False when the partition is gone."""
-        tp = TopicPartition(partition.topic, partition.number)
         commit = line.commit
         if line.asked and commit is not None:
-            held = (await adapter.committed(self.consumer, [tp])).get(tp)
-            if held == (commit.frontier, commit.metadata(self.identities[tp.topic])):
+            said = (commit.frontier, commit.metadata(self.identities[partition.topic]))
+            if await self.held(partition) == said:
                 self.succeeded(line, partition)
                 return True
         self.put_back(line, partition)
         return partition.is_open
+
+    async def held(self, partition: Partition) -> tuple[int, str] | None:
+        """What is committed: offset and metadata; the client by itself would ask without end."""
+        tp = TopicPartition(partition.topic, partition.number)
+        async with asyncio.timeout(WITHIN):
+            return (await adapter.committed(self.consumer, [tp])).get(tp)
 
     def succeeded(self, line: Line, partition: Partition) -> None:
         """All of it is in the log, and counts."""

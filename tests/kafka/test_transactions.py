@@ -144,3 +144,18 @@ async def test_a_partition_that_is_given_up_while_it_can_not_write_takes_its_com
     await site.settle(1)
     assert not site.transactions.complaint.stuck
     assert site.said[1:] == ["Nothing is written to out (tasks-0) from here any more."]
+
+
+async def test_who_asks_what_became_of_a_transaction_waits_no_longer_than_for_one(site):
+    """And then asks again, with what was sent still in hand."""
+    site.broker.deaf = {"ends", "offsets"}
+    site.answer(0)
+    await site.settle(WITHIN + 0.12)
+    before = site.broker.asked
+    await site.settle(4 * WITHIN)
+    assert site.broker.asked >= before + 3
+    assert site.acknowledged == []
+    site.broker.deaf = set()
+    await site.settle(2 * WITHIN)
+    assert site.acknowledged == [0]
+    assert site.transactions.count == 2
