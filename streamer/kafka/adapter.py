@@ -146,6 +146,34 @@ def partitions_of(producer: AIOKafkaProducer, topic: str) -> int | None:
     return len(known) if known else None
 
 
+def forsake(producer: AIOKafkaProducer) -> None:
+    """Nobody waits any more for what a producer has under way: that it fails is to be no error.
+
+    Its futures are behind shields, which forget them when whoever waits is cancelled.
+    """
+    accumulator, transaction = producer._message_accumulator, producer._txn_manager  # noqa: SLF001
+    batches = [batch for queue in accumulator._batches.values() for batch in queue]  # noqa: SLF001
+    for batch in (*batches, *accumulator._pending_batches):  # noqa: SLF001
+        unheeded(batch.future)
+        unheeded(batch._drain_waiter)  # noqa: SLF001
+    if transaction is None:
+        return
+    for *_, future in transaction._pending_txn_offsets:  # noqa: SLF001
+        unheeded(future)
+    end = transaction._transaction_waiter  # noqa: SLF001
+    if end is not None:
+        unheeded(end)
+        if end.done():  # another error would make a new one
+            transaction._transaction_waiter = asyncio.get_running_loop().create_future()  # noqa: SLF001
+            unheeded(transaction._transaction_waiter)  # noqa: SLF001
+
+
+def unheeded(future: asyncio.Future[Any]) -> asyncio.Future[Any]:
+    """Perhaps nobody ever asks what became of it: then that is to be no error."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
 class Uuid:
     """Sixteen bytes."""
 

@@ -68,7 +68,9 @@ class Producing:
 
 async def stop(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float) -> None:
     """Stop a client, which by itself would wait without end: a producer for its batches, say."""
-    stopping = asyncio.get_running_loop().create_task(client.stop())
+    if isinstance(client, AIOKafkaProducer):
+        adapter.forsake(client)
+    stopping = adapter.unheeded(asyncio.get_running_loop().create_task(client.stop()))
     await asyncio.wait((stopping,), timeout=seconds)
     if not stopping.done():
         stopping.cancel()

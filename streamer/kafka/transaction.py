@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from aiokafka import AIOKafkaProducer, OffsetAndMetadata, TopicPartition
 
+from streamer.kafka.adapter import unheeded
 from streamer.kafka.commit import Commit
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.partition import Partition
@@ -116,9 +117,9 @@ class Line:
         batch = producer.create_batch()
         for _, key, value, headers, *_ in items:
             if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-                futures.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
+                futures.append(unheeded(await producer.send_batch(batch, tp.topic, partition=tp.partition)))
                 batch = producer.create_batch()
                 batch.append(timestamp=None, key=key, value=value, headers=headers)
         if batch.record_count():
-            futures.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
+            futures.append(unheeded(await producer.send_batch(batch, tp.topic, partition=tp.partition)))
         return futures
