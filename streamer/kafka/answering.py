@@ -51,7 +51,7 @@ class Answering:
         """One record to its result; None when it was let go before, or its partition meanwhile."""
         record, task, received = item
         source = self.source
-        if record.offset >= record.partition.reach:
+        if record.offset >= record.partition.reach.acknowledged:
             await source.reached(record)
         if not source.member:
             await source.heard(record)

@@ -29,7 +29,7 @@ def partition_snapshot(partition: Partition, end: int | None, now: float, epoch:
         partition=partition.number,
         open=True,
         frontier=frontier,
-        committed=partition.committed_frontier,
+        committed=partition.checkpoint.frontier,
         position=position,
         end=end,
         lag=end - frontier if end is not None else None,

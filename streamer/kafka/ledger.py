@@ -115,6 +115,13 @@ class Ledger:
         known = sum(max(0, min(stop, beginning) - start) for start, stop in self._restored)
         return lost + max(0, beginning - first) - known
 
+    def unfinished_below(self, offset: int) -> int:
+        """How many offsets below it are not known to be finished."""
+        if offset <= self.frontier:
+            return 0
+        ahead = sum(hole < offset for hole in self.holes)
+        return 1 + ahead + max(0, offset - max(self.end, self.frontier + 1))
+
     def skip(self, beginning: int) -> None:
         """The log begins at `beginning` now: what is gone is not waited for."""
         for offset, record in list(self.unfinished.items()):

@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from streamer.errors import StreamerError
 from streamer.kafka import adapter
+from streamer.kafka.checkpoint import Journal
 from streamer.kafka.metadata import Identity, Restored, decode
-from streamer.kafka.partition import Journal, Partition
+from streamer.kafka.partition import Partition
 from streamer.kafka.quarantine import after_crash
 
 
@@ -83,7 +84,7 @@ class Opening(NamedTuple):
 
 def nobody_had(suspended: Partition, restored: Restored | None) -> bool:
     """Whether it may be resumed: the last commit is its own, and every opening begins with one."""
-    return restored is not None and restored.nonce == suspended.nonce
+    return restored is not None and restored.nonce == suspended.checkpoint.nonce
 
 
 class Opener:
@@ -169,8 +170,8 @@ class Opener:
             if position < beginning:
                 if not self.accept_loss:
                     partition.let_go()
-                self.lose(tp, partition.missing(beginning), beginning)
-                partition.skip(beginning)
+                self.lose(tp, partition.ledger.missing(beginning), beginning)
+                partition.ledger.skip(beginning)
                 adapter.seek(self.consumer, tp, beginning)
 
     def lose(self, tp: TopicPartition, count: int, beginning: int) -> None:
@@ -199,6 +200,4 @@ class Opener:
             journal=journal,
         )
         if opened and start.crashed and restored is not None and restored.marks is not None:
-            partition.crashed = True
-            partition.suspects = partition.unfinished_below(start.restarted_below)
-            partition.level, partition.trial = after_crash(restored.marks)
+            partition.suspect(*after_crash(restored.marks))

@@ -44,7 +44,7 @@ def trial_time(level: int, suspects: int) -> float | None:
 
 def accusation(record: Record) -> Trial | None:
     """The trial in which it was when its worker crashed."""
-    trial = record.partition.trial
+    trial = record.partition.suspicion.trial
     return trial if trial is not None and trial.offset == record.offset else None
 
 

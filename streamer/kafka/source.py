@@ -193,7 +193,8 @@ class Source:
         if self.loop.time() >= self.paced:
             self.paced = self.loop.time() + PACE
             for partition in self.opened():
-                partition.note_pace()
+                if partition.is_open:
+                    partition.reach.note_pace()
         if self.journals is not None:
             self.journals.tick(self.opened())
 
@@ -279,7 +280,7 @@ class Source:
         """Wait until a commit says that this one may have begun; or it was let go."""
         partition = record.partition
         partition.about_to_begin(record)
-        while record.state is ADMITTED and record.offset >= partition.reach:
+        while record.state is ADMITTED and record.offset >= partition.reach.acknowledged:
             self.committer.hurry()
             await self.committer.turn()
 

@@ -241,7 +241,7 @@ class Transactions(Flushing):
         held = await self.held(partition)
         if held is not None:
             nonce = decode(held[1], self.identities[partition.topic], held[0]).nonce
-            if nonce != partition.nonce and partition.pinned:
+            if nonce != partition.checkpoint.nonce and partition.checkpoint.acknowledged is not None:
                 await line.discard()
                 self.put_back(line, partition)
                 self.lost(partition)

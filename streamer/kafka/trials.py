@@ -53,7 +53,7 @@ class Trials:
 
     def take(self, record: Record) -> bool:
         """Whether it is kept here for now."""
-        if record.restarted and record.partition.crashed:
+        if record.restarted and record.partition.suspicion.crashed:
             self.suspects.append(record)
             self.quarantine.review()  # it may come once more, or have waited behind its key, when all were tried
         elif self.quarantine.active:
@@ -83,7 +83,7 @@ class Trials:
         await until(
             lambda: (
                 any(map(accusation, self.suspects))
-                or not any(p.trial is not None and p.expects_suspects for p in self.partitions())
+                or not any(p.suspicion.trial is not None and p.expects_suspects for p in self.partitions())
             ),
             PATIENCE,
         )
@@ -98,7 +98,7 @@ class Trials:
             return
         partition = record.partition
         self.watched = record
-        patience = trial_time(partition.level, sum(p.suspects for p in self.partitions()))
+        patience = trial_time(partition.suspicion.level, sum(p.suspicion.suspects for p in self.partitions()))
         if accusation(record) is not None:
             patience = None
         if patience is None:
@@ -112,7 +112,7 @@ class Trials:
         """Commit who is on trial, and that nobody else is."""
         for partition in self.partitions():
             partition.put_on_trial(trial if partition is accused else None)
-        while any(p.is_open and p.written_trial != p.trial for p in self.partitions()):
+        while any(p.is_open and p.checkpoint.trial != p.suspicion.trial for p in self.partitions()):
             self.committer.hurry()
             await self.committer.turn()
 

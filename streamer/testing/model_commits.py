@@ -162,7 +162,9 @@ class Commits:
         if opening is None or not (opening.opened or opening.suspended):
             return
         counts = opening.partition.committed(sending.commit)
-        current = opening is sending.opening and sending.commit.resumed == opening.partition.resumed
+        current = (
+            opening is sending.opening and sending.commit.resumed == opening.partition.checkpoint.resumed
+        )
         if counts != current:
             raise Violation("commit", f"an acknowledgement counts: {not counts} is right")
         if counts:

@@ -125,14 +125,13 @@ class Group:
     def _suspect(self, opening: Opening, held: Committed) -> None:
         """As `Opener.begin`; and what a crash means, said once more."""
         partition, marks, below = opening.partition, held.marks, opening.restarted_below
-        opening.crashed = partition.crashed = True
-        partition.suspects = partition.unfinished_below(below)
+        partition.suspect(*self.factory.after_crash(marks))
+        found = partition.suspicion
         suspects = len(set(range(held.offset, below)).difference(held.finished))
-        if partition.suspects != suspects:
-            raise Violation("poison", f"{partition.suspects} are suspect, not {suspects}")
-        partition.level, partition.trial = self.factory.after_crash(marks)
-        opening.level = partition.level
-        before, after = marks.trial, partition.trial
+        if found.suspects != suspects:
+            raise Violation("poison", f"{found.suspects} are suspect, not {suspects}")
+        opening.crashed, opening.level = True, found.level
+        before, after = marks.trial, found.trial
         counted = before is not None and before.alone and marks.began and not marks.left
         if marks.level and before is not None:
             right = before.crashes + counted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from streamer.kafka.ledger import SPARSE_UNFINISHED, SPARSE_WINDOW, WINDOW
@@ -118,7 +119,7 @@ class Opening:
         frontier = min(left, default=self.position)
         if frontier >= self.restarted_below:
             self.level = 0
-        return frontier, self.delivered - len(left), leaving, self.partition.trial, self.level
+        return frontier, self.delivered - len(left), leaving, self.partition.suspicion.trial, self.level
 
     def finished(self, batch: Container[int] = ()) -> frozenset[int]:
         """Every offset above the frontier that must be remembered, gaps among them."""
@@ -137,19 +138,21 @@ class Opening:
         expected = {
             "frontier": frontier,
             "position": self.position,
-            "window": window,
-            "holes": [offset for offset in range(frontier + 1, end) if offset not in finished],
-            "unfinished": unfinished,
+            "ledger.window": window,
+            "ledger.holes": [offset for offset in range(frontier + 1, end) if offset not in finished],
             "running": self.running,
             "late": self.late,
             "lost": self.lost,
-            "reach": self.reach,
-            "restarted_below": self.restarted_below,
+            "reach.acknowledged": self.reach,
+            "suspicion.below": self.restarted_below,
             "has_room": (dense or sparse or bool(self.again)) and self.opened,
         }
         for name, value in expected.items():
-            if getattr(partition, name) != value:
-                raise Violation(name, f"{getattr(partition, name)}, not {value}")
+            found = attrgetter(name)(partition)
+            if found != value:
+                raise Violation(name, f"{found}, not {value}")
+        if len(partition.ledger.unfinished) != unfinished:
+            raise Violation("unfinished", f"{len(partition.ledger.unfinished)}, not {unfinished}")
         if partition.ledger.delivered != partition.ledger.finished + unfinished:
             raise Violation("counts", "what was delivered is neither finished nor unfinished")
 

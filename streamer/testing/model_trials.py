@@ -48,7 +48,7 @@ class Trials:
 
     def take(self, record: Record) -> bool:
         """Whether it is kept here for now."""
-        if record.restarted and record.partition.crashed:
+        if record.restarted and record.partition.suspicion.crashed:
             self.suspects.append(record)
             self.active = True
         elif self.active:
@@ -76,7 +76,9 @@ class Trials:
 
     def _summon(self) -> None:
         accused = any(self._accused(record) for record in self.suspects)
-        awaited = any(o.partition.trial is not None and o.partition.expects_suspects for o in self.openings)
+        awaited = any(
+            o.partition.suspicion.trial is not None and o.partition.expects_suspects for o in self.openings
+        )
         if awaited and not accused and self.random() < 0.9:
             return
         record = self.factory.foremost(self.suspects)
@@ -110,15 +112,15 @@ class Trials:
             partition = opening.partition
             partition.put_on_trial(trial if partition is accused else None)
             opening.began = opening.began or partition is accused
-            if partition.written_trial != partition.trial:
+            if partition.checkpoint.trial != partition.suspicion.trial:
                 whole = False
                 self.worker.hurried = opening
         return whole
 
     def _accused(self, record: Record) -> bool:
-        trial = record.partition.trial
+        trial = record.partition.suspicion.trial
         return trial is not None and trial.offset == record.offset
 
     def _patience(self, partition: Partition) -> float | None:
-        suspects = sum(opening.partition.suspects for opening in self.openings)
-        return self.factory.trial_time(partition.level, suspects)
+        suspects = sum(opening.partition.suspicion.suspects for opening in self.openings)
+        return self.factory.trial_time(partition.suspicion.level, suspects)

@@ -92,7 +92,7 @@ class Worker:
         opening = self.openings[partition]
         partition.about_to_begin(record)
         opening.begun, opening.began = max(opening.begun, offset + 1), True
-        if record.state is ADMITTED and offset >= partition.reach:
+        if record.state is ADMITTED and offset >= partition.reach.acknowledged:
             self.report.gated += 1
             if self.random() < 0.05:
                 self._begin_unreached(record)
@@ -270,7 +270,7 @@ class Worker:
             record.partition.begin(record)
         except IllegalTransition:
             return
-        raise Violation("reach", f"{record!r} begins above {record.partition.reach}")
+        raise Violation("reach", f"{record!r} begins above {record.partition.reach.acknowledged}")
 
     def _runs(self, opening: Opening, record: Record, began: bool) -> bool:
         if began == opening.is_lost(record):

@@ -131,6 +131,12 @@ def test_what_was_lost_is_fresh_again_and_takes_the_place_that_it_had() -> None:
     assert (list(ledger.unfinished), ledger.finished, ledger.begin_again()) == ([1, 2, 3], 1, 4)
 
 
+def test_all_below_an_offset_that_is_not_known_to_be_finished_is_counted() -> None:
+    assert Ledger(5).unfinished_below(8) == 3
+    assert Ledger(5, [(6, 7)]).unfinished_below(8) == 2
+    assert Ledger(5).unfinished_below(5) == 0
+
+
 class Unread(dict[int, SimpleNamespace]):
     """Records that nobody is to look through."""
 

@@ -9,6 +9,7 @@ from itertools import islice
 import pytest
 
 from streamer.kafka import metadata
+from streamer.kafka.checkpoint import Checkpoint
 from streamer.kafka.commit import Commit
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.ledger import Ledger
@@ -16,6 +17,7 @@ from streamer.kafka.metadata import Identity
 from streamer.kafka.opening import Start, starting_point
 from streamer.kafka.partition import Partition
 from streamer.kafka.quarantine import after_crash, charge
+from streamer.kafka.reach import Reach
 from streamer.kafka.record import ACKNOWLEDGED, ADMITTED, ANSWERED, LOST, PUBLISHING, RUNNING
 from streamer.testing.simulator import Factory, Violation, run
 
@@ -30,8 +32,8 @@ def mutant(kind: str):
 
     def plant(wrong):
         name = wrong.__name__
-        if kind == "ledger":
-            wrong = type(name, (Partition,), {"ledger_type": wrong})
+        if kind in ("ledger", "reach", "checkpoint"):
+            wrong = type(name, (Partition,), {f"{kind}_type": wrong})
             MUTANTS[name] = Factory(partition=wrong)
         else:
             MUTANTS[name] = Factory(**{kind: wrong})
@@ -209,14 +211,15 @@ class AcknowledgedTwice(Partition):
         return super().finish(record)
 
 
-@mutant("partition")
-class CleanByAnyAcknowledgement(Partition):
+@mutant("checkpoint")
+class CleanByAnyAcknowledgement(Checkpoint):
     """The acknowledgement of an older commit clears what was finished since it was sampled."""
 
-    def committed(self, commit):
-        kept = super().committed(commit)
+    def acknowledge(self, commit):
+        kept = super().acknowledge(commit)
         if kept:
-            self._clean = (self.ledger.frontier, self.ledger.finished, *self._clean[2:])
+            now = {"frontier": self.ledger.frontier, "finished": self.ledger.finished}
+            self.acknowledged = self.acknowledged._replace(**now)
         return kept
 
 
@@ -231,22 +234,20 @@ class CleanWhenSampled(Partition):
         return commit
 
 
-@mutant("partition")
-class AcknowledgedByAnotherOpening(Partition):
+@mutant("checkpoint")
+class AcknowledgedByAnotherOpening(Checkpoint):
     """The acknowledgement of a commit from before a rebalance counts after it."""
 
-    def committed(self, commit):
-        return super().committed(commit._replace(nonce=self.nonce))
+    def acknowledge(self, commit):
+        return super().acknowledge(commit._replace(nonce=self.nonce))
 
 
-@mutant("partition")
-class CleanByFrontier(Partition):
+@mutant("checkpoint")
+class CleanByFrontier(Checkpoint):
     """Only a new frontier is worth a commit: what finishes above it waits."""
 
-    def commit(self, **options):
-        if self._clean is not None and self.is_open and self.ledger.frontier == self._clean[0]:
-            return None
-        return super().commit(**options)
+    def sample(self, **options):
+        return None if self.ledger.frontier == self.frontier else super().sample(**options)
 
 
 SAMPLED: dict[bytes, Partition] = {}
@@ -268,7 +269,7 @@ class FrontierSampledTwice(Partition):
         commit = super().commit(**options)
         if commit is None:
             return None
-        SAMPLED[self.nonce] = self
+        SAMPLED[commit.nonce] = self
         return _LiveCommit(*commit)
 
 
@@ -513,11 +514,11 @@ def _anyhow(text: str, identity: Identity, committed: int, matching) -> metadata
     return restored
 
 
-@mutant("partition")
-class ReachGoesBack(Partition):
+@mutant("reach")
+class ReachGoesBack(Reach):
     """The next commit promises less than the one before, whatever has begun since it was sampled."""
 
-    def _reach_after(self, leaving, frontier):
+    def after(self, leaving, frontier, below, unfinished):
         return max(frontier, self._paced_from) + self.headroom // 2
 
 
@@ -526,7 +527,7 @@ class NothingIsGated(Partition):
     """What no commit tells of begins all the same."""
 
     def begin(self, record):
-        self.reach = max(self.reach, record.offset + 1)
+        self.reach.acknowledged = max(self.reach.acknowledged, record.offset + 1)
         return super().begin(record)
 
 
@@ -537,18 +538,16 @@ class ReachCountsWhenSampled(Partition):
     def commit(self, **options):
         commit = super().commit(**options)
         if commit is not None:
-            self.reach = commit.marks.reach
+            self.reach.acknowledged = commit.marks.reach
         return commit
 
 
-@mutant("partition")
-class RestartedOnesAreForgottenOnLeaving(Partition):
+@mutant("reach")
+class RestartedOnesAreForgottenOnLeaving(Reach):
     """The leaving commit tells of what it began itself, and not of what the owners before it did."""
 
-    def _reach_after(self, leaving, frontier):
-        below, self.restarted_below = self.restarted_below, 0
-        reach = super()._reach_after(leaving, frontier)
-        self.restarted_below = below
+    def after(self, leaving, frontier, below, unfinished):
+        reach = super().after(leaving, frontier, 0, unfinished)
         return max(reach, frontier) if leaving else max(reach, below)
 
 
@@ -557,18 +556,18 @@ class ParkedOnesAreForgottenOnLeaving(Partition):
     """Whoever reads again what was parked and let go takes it for new."""
 
     def let_go(self, **options):
-        below = self.restarted_below
+        below = self.suspicion.below
         gone = super().let_go(**options)
-        self.restarted_below = below
+        self.suspicion.below = below
         return gone
 
 
-@mutant("partition")
-class LeavingPromisesAsEver(Partition):
+@mutant("reach")
+class LeavingPromisesAsEver(Reach):
     """A commit for good promises room for more, as if anything were still to begin."""
 
-    def _reach_after(self, leaving, frontier):
-        return super()._reach_after(False, frontier)
+    def after(self, leaving, frontier, below, unfinished):
+        return super().after(False, frontier, below, unfinished)
 
 
 @mutant("partition")
@@ -585,9 +584,9 @@ class ResumeBelievesItsOldReach(Partition):
     """The leaving commit may have counted though nobody heard of that: what it does not cover begins."""
 
     def resume(self):
-        reach = self.reach
+        reach = self.reach.acknowledged
         again = super().resume()
-        self.reach = reach
+        self.reach.acknowledged = reach
         return again
 
 
@@ -707,19 +706,19 @@ class LevelNeverResets(Partition):
     """Long after the last suspect has ended, the trials would be as long as at the worst."""
 
     def commit(self, **options):
-        level = self.level
+        level = self.suspicion.level
         commit = super().commit(**options)
-        self.level = level
+        self.suspicion.level = level
         return commit and commit._replace(marks=commit.marks._replace(level=level))
 
 
-@mutant("partition")
-class TrialCountsAsWritten(Partition):
+@mutant("checkpoint")
+class TrialCountsAsWritten(Checkpoint):
     """A suspect begins before any commit names it."""
 
     @property
-    def written_trial(self):
-        return self.trial
+    def trial(self):
+        return self.suspicion.trial
 
 
 @mutant("partition")

@@ -138,7 +138,7 @@ def test_a_record_goes_all_the_way() -> None:
     partition = opened(5)
     (record,) = partition.deliver(messages(5), 6)
     assert (record.partition, record.offset, record.state) == (partition, 5, ADMITTED)
-    assert (partition.frontier, partition.unfinished, partition.running) == (5, 1, 0)
+    assert (partition.frontier, len(partition.records), partition.running) == (5, 1, 0)
     partition.begin(record)
     assert partition.running == 1
     partition.answer(record)
@@ -146,7 +146,7 @@ def test_a_record_goes_all_the_way() -> None:
     partition.publish(record)
     assert partition.frontier == 5
     assert partition.finish(record)
-    assert (partition.frontier, partition.unfinished, partition.window) == (6, 0, 0)
+    assert (partition.frontier, len(partition.records), partition.ledger.window) == (6, 0, 0)
 
 
 def test_no_commit_ahead_of_an_acknowledgement() -> None:
@@ -172,7 +172,7 @@ def test_a_refused_result_is_sent_again_or_another_in_its_place() -> None:
 def test_a_parked_record_is_a_hole_that_does_not_run() -> None:
     partition = opened()
     record = only(partition, PARKED)
-    assert (partition.running, partition.unfinished, partition.frontier) == (0, 1, 0)
+    assert (partition.running, len(partition.records), partition.frontier) == (0, 1, 0)
     assert partition.unpark(record)
     assert partition.running == 1
 
@@ -245,7 +245,7 @@ def test_there_is_room_for_lost_ones_in_a_window_that_is_full() -> None:
         partition.deliver(
             messages(*range(partition.position, partition.position + 500)), partition.position + 500
         )
-    unfinished = partition.unfinished
+    unfinished = len(partition.records)
     partition.suspend()
     assert partition.resume() == 0
     assert partition.room == unfinished
@@ -254,9 +254,9 @@ def test_there_is_room_for_lost_ones_in_a_window_that_is_full() -> None:
 
 
 def test_suspects_are_the_unfinished_offsets_below_the_reach() -> None:
-    assert opened(5).unfinished_below(8) == 3
-    assert opened(5, [(6, 7)]).unfinished_below(8) == 2
-    assert opened(5).unfinished_below(5) == 0
+    partition = opened(5, [(6, 7)], restarted_below=8)
+    partition.suspect(1, None)
+    assert (partition.suspicion.suspects, partition.suspicion.level) == (2, 1)
 
 
 def test_what_was_let_go_stays_unfinished() -> None:
@@ -267,7 +267,7 @@ def test_what_was_let_go_stays_unfinished() -> None:
     assert partition.answer(done)
     assert partition.publish(done)
     assert partition.finish(done)
-    assert (lost.state, partition.frontier, partition.unfinished) == (LOST, 0, 1)
+    assert (lost.state, partition.frontier, len(partition.records)) == (LOST, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -470,7 +470,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @invariant()
     def counts_add_up(self) -> None:
         partition = self.partition
-        assert partition.unfinished == len(self.records) - len(self.done)
+        assert len(partition.records) == len(self.records) - len(self.done)
         assert partition.running == sum(record.state is RUNNING for record in self.records)
         assert (partition.late, partition.lost) == (self.late, self.lost)
 

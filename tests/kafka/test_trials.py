@@ -32,7 +32,7 @@ def crashed() -> Partition:
     partition = Partition("tasks", 0)
     assert partition.open(0, restarted_below=5)
     assert partition.committed(partition.commit())
-    partition.crashed, partition.level, partition.suspects = True, 1, 5
+    partition.suspect(1, None)
     return partition
 
 

@@ -102,7 +102,11 @@ class Journals:
         self.due = now + EVERY
         self.writer.tend()
         self.truncation.tick(
-            lambda: {p.number: p.low_water for p in partitions if p.is_open and p.low_water is not None}
+            lambda: {
+                p.number: p.checkpoint.low_water
+                for p in partitions
+                if p.is_open and p.checkpoint.low_water is not None
+            }
         )
 
     async def close(self, seconds: float) -> None:
