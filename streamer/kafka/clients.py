@@ -9,7 +9,7 @@ from streamer.kafka.connection import Connection
 from streamer.kafka.outlet import BATCH_BYTES
 from streamer.kafka.sticky import assignors
 from streamer.kafka.topics import DEAD_LETTER_BYTES
-from streamer.kafka.transaction import WITHIN
+from streamer.kafka.transactional import WITHIN
 from streamer.settings import Settings
 
 FOREVER_MS = 24 * 3_600_000

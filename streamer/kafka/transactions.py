@@ -7,34 +7,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from streamer.kafka import adapter
 from streamer.kafka.complaint import Complaint
 from streamer.kafka.flushing import Flushing
-from streamer.kafka.metadata import Identity, decode
+from streamer.kafka.line import Line
+from streamer.kafka.metadata import Identity
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.partition import Partition
 from streamer.kafka.placement import Placement
-from streamer.kafka.producing import TOO_LARGE
-from streamer.kafka.record import LOST, Record
-from streamer.kafka.sink import too_large
-from streamer.kafka.transaction import WITHIN, Line
+from streamer.kafka.record import Record
+from streamer.kafka.transacting import Transacting
 
-FENCED = (ProducerFenced, InvalidProducerEpoch)
 EVERY, PER_PARTITION = 0.1, 0.005
 """Seconds between a partition's transactions: each costs the broker some 40 ms, and us 1 to 2 of CPU."""
-MOST = 1_000
-"""Records of one transaction: its offsets must fit beside its results into the time that it has."""
 
 
 class Transactions(Flushing):
     """Sink and committer in one: what it writes and what it commits are the same transaction.
 
-    A transaction is begun at a flush, never while a task runs; one at a time per partition. Whatever fails before
-    its end was asked for is sent again; after that the broker is asked what came of it. Who is fenced has lost the
-    partition: ``lost`` is told.
+    A transaction is begun at a flush, never while a task runs; one at a time per partition.
     """
 
     def __init__(
@@ -49,22 +42,17 @@ class Transactions(Flushing):
         self.make_producer = make_producer
         self.group = group
         self.write = write
-        self.warn = warn
         self.acknowledged: Callable[[list[Record]], None]
         self.dropped: Callable[[Record], None]
         self.partitions: Callable[[], Iterable[Partition]]
-        self.identities: Mapping[str, Identity]
-        self.consumer: AIOKafkaConsumer
-        self.lost: Callable[[Partition], None]
         self.topics: list[str] = []
         self.lines: dict[tuple[str, int], Line] = {}
         self.placement = Placement(input_count, self.count_of)
         self.complaint = Complaint(warn, self.waiting)
+        self.transacting = Transacting(group, write, self.placement, self.complaint, warn)
         self.hurried = asyncio.Event()
         self.turned: asyncio.Future[None] = self.loop.create_future()
         self.ticked = 0.0
-        self.count = 0
-        """Transactions that were committed."""
 
     def attach(
         self,
@@ -75,14 +63,14 @@ class Transactions(Flushing):
         member: Callable[[], bool],
     ) -> None:
         """Make it the committer of a source, which knows whether it is a ``member`` of its group."""
-        self.member = member
         self.partitions = partitions
-        self.identities = identities
-        self.consumer = consumer
-        self.lost = lost
+        transacting = self.transacting
+        transacting.identities, transacting.consumer = identities, consumer
+        transacting.lost, transacting.member = lost, member
 
     async def start(self, topics: list[str]) -> None:
-        self.topics = topics
+        self.topics = self.transacting.topics = topics
+        self.transacting.acknowledged, self.transacting.dropped = self.acknowledged, self.dropped
         self.begin_flushing()
 
     # --- the observer
@@ -143,15 +131,15 @@ class Transactions(Flushing):
 
     async def fence(self, partitions: Sequence[Partition]) -> None:
         """Make sure that nobody but us can commit anything of these."""
-        await asyncio.gather(*(self.line(partition).fence(self.topics) for partition in partitions))
+        await asyncio.gather(
+            *(self.line(partition).transactional.fence(self.topics) for partition in partitions)
+        )
 
     def line(self, partition: Partition) -> Line:
         key = (partition.topic, partition.number)
         line = self.lines.get(key)
         if line is None:
-            line = self.lines[key] = Line(
-                f"{self.group}-{partition.topic}-{partition.number}", self.make_producer
-            )
+            line = self.lines[key] = Line(self.group, *key, self.topics[0], self.make_producer)
         return line
 
     async def flush(self) -> None:
@@ -181,161 +169,30 @@ class Transactions(Flushing):
         if line.busy or not partition.is_open or self.loop.time() < line.not_before:
             return
         if line.waiting or line.sent or partition.commit(leaving=leaving) is not None:
-            line.task = self.loop.create_task(self.transact(line, partition, leaving))
-            line.task.add_done_callback(self.over)
+            line.task = self.loop.create_task(self.transacting.transact(line, partition, leaving))
+            line.task.add_done_callback(lambda task: self.over(line, task))
 
-    def over(self, task: asyncio.Task[None]) -> None:
+    def over(self, line: Line, task: asyncio.Task[None]) -> None:
         self.turn_over()
         self.wake.set()
+        if line.not_before > self.loop.time():
+            self.loop.call_at(line.not_before, self.wake.set)
         self.flusher_ended(task)
-
-    async def transact(self, line: Line, partition: Partition, leaving: bool) -> None:
-        """One transaction, from the producer that it needs to what became of it."""
-        where = self.where(partition.topic, partition.number)
-        try:
-            producer = line.producer or await self.renewed(line, partition)
-            if producer is None or (line.sent and not await self.settled(line, partition)):
-                return
-            if not partition.is_open:
-                return
-            line.sent, dropped = line.take(partition, MOST)
-            for record in dropped:
-                self.drop(record)
-            records = [outgoing.record for _, outgoing in line.sent]
-            line.commit = commit = partition.commit(leaving=leaving, batch=records)
-            line.asked = False
-            if commit is None:
-                return
-            offset = OffsetAndMetadata(commit.frontier, commit.metadata(self.identities[partition.topic]))
-            async with asyncio.timeout(WITHIN):
-                await line.write(
-                    producer,
-                    self.group,
-                    {TopicPartition(partition.topic, partition.number): offset},
-                    self.placement.place,
-                )
-        except FENCED:
-            await line.discard()
-            self.put_back(line, partition)
-            self.lost(partition)
-        except TOO_LARGE as error:
-            await line.discard()
-            self.shrink(line, partition, error)
-        except (KafkaError, OSError, TimeoutError, AssertionError) as error:  # aiokafka asserts its states
-            await line.discard()
-            if not line.asked:
-                self.put_back(line, partition)
-            line.not_before = self.loop.time() + self.complaint.pause()
-            self.loop.call_at(line.not_before, self.wake.set)
-            self.complaint.raise_(where, f"{type(error).__name__}: {error}".rstrip(": "))
-        else:
-            self.succeeded(line, partition)
-
-    async def renewed(self, line: Line, partition: Partition) -> AIOKafkaProducer | None:
-        """A new producer, if the partition still is ours: who is out of the group would fence off its new owner."""
-        if not self.member():
-            line.not_before = self.loop.time() + EVERY
-            self.loop.call_at(line.not_before, self.wake.set)
-            return None
-        producer = await line.fence(self.topics)
-        held = await self.held(partition)
-        if held is not None:
-            nonce = decode(held[1], self.identities[partition.topic], held[0]).nonce
-            if nonce != partition.checkpoint.nonce and partition.checkpoint.acknowledged is not None:
-                await line.discard()
-                self.put_back(line, partition)
-                self.lost(partition)
-                return None
-        return producer
-
-    async def settled(self, line: Line, partition: Partition) -> bool:
-        """Find out what became of a transaction whose end nobody confirmed; False when the partition is gone."""
-        commit = line.commit
-        if line.asked and commit is not None:
-            said = (commit.frontier, commit.metadata(self.identities[partition.topic]))
-            if await self.held(partition) == said:
-                self.succeeded(line, partition)
-                return True
-        self.put_back(line, partition)
-        return partition.is_open
-
-    async def held(self, partition: Partition) -> tuple[int, str] | None:
-        """What is committed: offset and metadata; the client by itself would ask without end."""
-        tp = TopicPartition(partition.topic, partition.number)
-        async with asyncio.timeout(WITHIN):
-            return (await adapter.committed(self.consumer, [tp])).get(tp)
-
-    def succeeded(self, line: Line, partition: Partition) -> None:
-        """All of it is in the log, and counts."""
-        records = [outgoing.record for _, outgoing in line.sent]
-        line.sent = []
-        self.count += 1
-        self.acknowledged(records)
-        if line.commit is not None:
-            partition.committed(line.commit)
-        self.complaint.withdraw(self.where(partition.topic, partition.number))
-
-    def put_back(self, line: Line, partition: Partition) -> None:
-        """None of it counts: it is to be sent again, before all else."""
-        back, line.sent = line.sent, []
-        for waiting in reversed(back):
-            if partition.refuse(waiting[1].record):
-                line.waiting.appendleft(waiting)
-            else:
-                self.dropped(waiting[1].record)
-
-    def shrink(self, line: Line, partition: Partition, error: BaseException) -> None:
-        """Find the one that is too large, and write what is left of it."""
-        large = line.sent
-        self.put_back(line, partition)
-        if len(large) > 1:
-            line.one_by_one = len(large)
-        elif line.waiting:
-            topic, outgoing = line.waiting[0]
-            also = outgoing.also
-            second = also is not None and also[0] == line.refusing
-            place, part = also if also is not None and second else (topic, outgoing)
-            if part.reduced:
-                line.not_before = self.loop.time() + self.complaint.pause()
-                where = self.where(partition.topic, partition.number)
-                self.complaint.raise_(where, f"{place} refused it ({type(error).__name__}: {error})")
-                return
-            sentence = too_large(part, place, error)
-            self.warn(f"{sentence} {place} gets what is left without them.")
-            less = self.write(part, sentence)
-            line.waiting[0] = (topic, outgoing._replace(also=less)) if second else less
 
     def clean_up(self, partitions: Sequence[Partition]) -> None:
         """What is no longer ours is neither written nor kept."""
         ours = {(partition.topic, partition.number) for partition in partitions}
         for key, line in list(self.lines.items()):
-            kept = [waiting for waiting in line.waiting if waiting[1].record.partition.alive]
-            if len(kept) < len(line.waiting):
-                gone = [
-                    waiting[1].record for waiting in line.waiting if not waiting[1].record.partition.alive
-                ]
-                line.waiting.clear()
-                line.waiting.extend(kept)
+            for record in line.sift():
+                self.transacting.drop(record)
+            if key not in ours and not line.busy and not line.waiting:
+                gone = [record for record in line.records if not record.partition.alive]
                 for record in gone:
-                    self.drop(record)
-            if key not in ours and not line.busy and not kept:
-                for _, outgoing in line.sent:
-                    if not outgoing.record.partition.alive:
-                        self.dropped(outgoing.record)
-                if not any(outgoing.record.partition.alive for _, outgoing in line.sent):
+                    self.dropped(record)
+                if len(gone) == len(line.sent):
                     del self.lines[key]
-                    self.complaint.dismiss(self.where(*key))
-                    self.loop.create_task(line.discard())
-
-    def drop(self, record: Record) -> None:
-        """Its partition is gone."""
-        if record.state is not LOST:
-            record.partition.publish(record)
-        self.dropped(record)
-
-    def where(self, topic: str, number: int) -> str:
-        """What a partition's transactions are called in sentences."""
-        return f"{self.topics[0]} ({topic}-{number})"
+                    self.complaint.dismiss(line.place)
+                    self.loop.create_task(line.transactional.discard())
 
     def waiting(self) -> int:
         """How many results are not committed yet."""
@@ -343,8 +200,8 @@ class Transactions(Flushing):
 
     def count_of(self, topic: str) -> int:
         """How many partitions a topic has, as far as is known."""
-        producers = (line.producer for line in self.lines.values() if line.producer is not None)
-        return next((adapter.partitions_of(producer, topic) or 1 for producer in producers), 1)
+        producers = (line.transactional.producer for line in self.lines.values())
+        return next((adapter.partitions_of(producer, topic) or 1 for producer in producers if producer), 1)
 
     async def close(self, seconds: float) -> None:
         """Close the connections, bounded in time; what was not committed stays unfinished."""
@@ -352,5 +209,5 @@ class Transactions(Flushing):
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(
-                    *(line.discard() for line in self.lines.values()), return_exceptions=True
+                    *(line.transactional.discard() for line in self.lines.values()), return_exceptions=True
                 )

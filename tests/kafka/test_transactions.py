@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from streamer.kafka.metadata import Identity
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.partition import Partition
-from streamer.kafka.transaction import WITHIN
+from streamer.kafka.transactional import WITHIN
 from streamer.kafka.transactions import Transactions
 
 pytestmark = pytest.mark.virtual_time
@@ -115,7 +115,7 @@ async def site():
     found = Site()
     await found.transactions.start(["out"])
     await found.settle(1)
-    assert found.transactions.count == 1  # the commit that pins it
+    assert found.transactions.transacting.count == 1  # the commit that pins it
     yield found
     await found.transactions.close(1)
 
@@ -158,4 +158,4 @@ async def test_who_asks_what_became_of_a_transaction_waits_no_longer_than_for_on
     site.broker.deaf = set()
     await site.settle(2 * WITHIN)
     assert site.acknowledged == [0]
-    assert site.transactions.count == 2
+    assert site.transactions.transacting.count == 2
