@@ -108,7 +108,7 @@ class Worker:
             await self.close(5.0)
             raise
         decoder = Decoder(kind, settings.max_message_bytes)
-        answering = Answering(self.source, self.engine, decoder, claiming)
+        answering = Answering(self.source.dispatcher, self.engine, decoder, claiming)
         pipeline = self.source.records.pipe(
             ops.map(answering.decode),
             concurrent_map(answering.answer, self.slots, bound=settings.outstanding_limit),
@@ -161,7 +161,7 @@ class Worker:
             warn=self.warn,
         )
         sink = transactions or Sink(clients.producer, **ways)
-        sink.acknowledged, sink.dropped = source.acknowledged, source.done
+        sink.acknowledged, sink.dropped = source.dispatcher.acknowledged, source.dispatcher.done
         source.flush, source.failed = sink.wake.set, sink.fail
         return source, sink
 

@@ -9,10 +9,10 @@ from streamer.decoding import Decoder
 from streamer.engine import Engine
 from streamer.errors import InvalidTask
 from streamer.kafka.claiming import Claiming, is_claim
+from streamer.kafka.dispatcher import Dispatcher
 from streamer.kafka.headers import DEADLINE, TASK_ID, check_deadline, check_names, header, instant
 from streamer.kafka.quarantine import CRASHES
 from streamer.kafka.record import Record
-from streamer.kafka.source import Source
 from streamer.kafka.writing import content_type
 from streamer.results import Result
 
@@ -24,8 +24,9 @@ Outcome = Result | InvalidTask
 class Answering:
     """What a worker does with a record: `decode` as it comes, `answer` when there is a slot for it."""
 
-    def __init__(self, source: Source, engine: Engine, decoder: Decoder, claiming: Claiming) -> None:
-        self.source = source
+    def __init__(self, dispatcher: Dispatcher, engine: Engine, decoder: Decoder, claiming: Claiming) -> None:
+        self.dispatcher = dispatcher
+        self.loop = asyncio.get_running_loop()
         self.engine = engine
         self.decoder = decoder
         self.claiming = claiming
@@ -35,7 +36,7 @@ class Answering:
     def decode(self, record: Record) -> tuple[Record, Any, float]:
         """A record with its task, or with what is wrong with it; never raises."""
         message = record.message
-        received = self.source.loop.time()
+        received = self.loop.time()
         try:
             if message.headers:
                 check_names(message)
@@ -50,12 +51,12 @@ class Answering:
     async def answer(self, item: tuple[Record, Any, float]) -> tuple[Record, Outcome] | None:
         """One record to its result; None when it was let go before, or its partition meanwhile."""
         record, task, received = item
-        source = self.source
+        dispatcher = self.dispatcher
         if record.offset >= record.partition.reach.acknowledged:
-            await source.reached(record)
-        if not source.member:
-            await source.heard(record)
-        if not source.begin(record):
+            await dispatcher.reached(record)
+        if not dispatcher.membership.valid:
+            await dispatcher.membership.heard(record)
+        if not dispatcher.begin(record):
             return None
         outcome: Any = None
         try:
@@ -65,7 +66,7 @@ class Answering:
             if record.work is not None or every is None:
                 raise
             every.uncancel()  # it was meant for this record, not for the task that goes on with others
-        return (record, outcome) if source.answered(record) else None
+        return (record, outcome) if dispatcher.answered(record) else None
 
     async def outcome(self, record: Record, task: Any, received: float) -> Outcome:
         """What becomes of a task that could be read, or of one that is elsewhere."""
@@ -86,11 +87,11 @@ class Answering:
             task_id=task_id or f"{message.topic}-{message.partition}-{message.offset}",
             received=received,
             deadline=deadline,
-            journal=self.source.memory(record),
+            journal=self.dispatcher.memory(record),
             watched=record,
         )
         if result.possible_duplicate_calls:
-            self.source.possible_duplicates += result.possible_duplicate_calls
+            self.dispatcher.possible_duplicates += result.possible_duplicate_calls
         return await self.claiming.result(message, result)
 
 

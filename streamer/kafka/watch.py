@@ -131,7 +131,7 @@ class Watch:
         assert source is not None
         self.warnings(finding.sentence)
         if finding.remedy is Remedy.READ_AGAIN:
-            source.read_again(finding.place)
+            source.poller.read_again(finding.place)
         elif finding.remedy is Remedy.END and self.ending is None:
             error = StreamerError(finding.sentence)
             self.ending = source.loop.create_task(source.give_up(error, self.settings.drain_timeout))
@@ -142,7 +142,7 @@ class Watch:
         """The worker, as the watchdog looks at it."""
         source = self.source
         assert source is not None
-        taking = not source.stopping and source.free >= source.enough
+        taking = source.poller.taking
         partitions, tasks, unknown = [], [], []
         for tp, partition in source.partitions.items():
             if not partition.is_open:
@@ -153,7 +153,7 @@ class Watch:
                 unknown.append(tp)
             if known is not None:
                 end_at = now - max(0.0, time.time() - known[1])
-                room = taking and source.wants(partition)
+                room = taking and source.poller.wants(partition)
                 partitions.append(PartitionSight(place, partition.position, known[0], end_at, room))
             stuck = self.stuck(place, partition, now)
             if stuck is not None:
@@ -161,7 +161,7 @@ class Watch:
         if unknown and now - self.asked_at >= ASK_AFTER and (self.asking is None or self.asking.done()):
             self.asked_at = now
             self.asking = source.loop.create_task(self.ask(unknown))
-        return Sight(self.lag, source.heartbeats.unheard(), partitions, tasks)
+        return Sight(self.lag, source.membership.heartbeats.unheard(), partitions, tasks)
 
     def end_of(self, tp: TopicPartition) -> tuple[int, float] | None:
         """The end of a log as far as is known, and when it was."""
@@ -203,7 +203,7 @@ class Watch:
             return "starting"
         if self.ending is not None:
             return "ending"
-        if source.stopping:
+        if source.poller.stopping:
             return "draining"
         return "running" if source.assignment.ready.is_set() else "joining"
 
@@ -213,9 +213,9 @@ class Watch:
         if source is None:
             return {}
         return {
-            "late_results": source.late,
-            "possible_duplicate_calls": source.possible_duplicates,
-            "parked": source.parked,
+            "late_results": source.dispatcher.late,
+            "possible_duplicate_calls": source.dispatcher.possible_duplicates,
+            "parked": source.dispatcher.parked,
             "strays": self.strays(),
         }
 

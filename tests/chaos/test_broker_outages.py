@@ -117,8 +117,8 @@ async def test_an_output_that_takes_nothing_bounds_what_is_outstanding(private_b
         async with asyncio.timeout(60):
             while not rig.warnings:
                 await asyncio.sleep(0.1)
-        source = worker.source
-        assert source.waiting + source.working <= 300
+        dispatcher = worker.source.dispatcher
+        assert dispatcher.waiting + dispatcher.working <= 300
         assert "Can't write" in rig.warnings[0]
         await ensure(rig.connection, [Wanted(rig.output, rig.partitions)])
         results = await rig.read(3_000, seconds=90, settle=0.5)

@@ -76,7 +76,7 @@ async def crashing(rig: Rig, counting: Counting, **settings):
     async with rig.worker(counting.topology, **settings) as worker:
         yield worker
         source = worker.source
-        source.stopping = True
+        source.poller.stopping = True
         source.committer.sample = lambda _, **__: []  # the crash: nothing more is committed
         worker.subscription.dispose()
         await source.consumer.stop()

@@ -48,7 +48,7 @@ async def test_a_worker_that_joins_and_one_that_leaves_lose_and_repeat_nothing(r
             await first.aclose()
             results = await rig.read(2_000, settle=1.0)
         await rig.all_committed()
-    assert leaving.source.working == staying.source.working == 0
+    assert leaving.source.dispatcher.working == staying.source.dispatcher.working == 0
     ids = Counter(result.value["task_id"] for result in results)
     assert len(ids) == 2_000
     assert len(results) == 2_000
@@ -84,7 +84,7 @@ async def test_rebalance_keeps_work(rig):
             gate.set()
             await rig.all_committed()
             results = await rig.read(20, settle=1.0)
-        assert old.source.late == 20 - len(stayed) == 10
+        assert old.source.dispatcher.late == 20 - len(stayed) == 10
     assert len({result.value["task_id"] for result in results}) == len(results) == 20
     assert sorted(n for n in calls if calls[n] == 1) == stayed
     assert (

@@ -40,7 +40,7 @@ async def test_reading_again_loses_and_repeats_nothing(rig):
     async with rig.worker() as worker:
         await rig.produce([echo(number) for number in range(20)])
         await rig.read(20)
-        worker.source.read_again(f"{rig.name}-0")
+        worker.source.poller.read_again(f"{rig.name}-0")
         await rig.produce([echo(number) for number in range(20, 30)])
         found = await rig.read(30, settle=1.0)
         assert sorted(int(out.value["task_id"][1:]) for out in found) == list(range(30))
@@ -48,7 +48,7 @@ async def test_reading_again_loses_and_repeats_nothing(rig):
 
 async def test_heartbeats_are_heard(rig):
     async with rig.worker(session_timeout=6.0) as worker:
-        beats = worker.source.heartbeats
+        beats = worker.source.membership.heartbeats
         assert beats.unheard() is not None
         first = beats.last
         while beats.last == first:

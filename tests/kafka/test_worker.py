@@ -216,7 +216,7 @@ async def test_a_topic_that_takes_not_even_what_is_left_is_waited_for(rig):
         await set_limit(rig, rig.output, 1_000_000)
         results = await rig.read(2)
         await rig.all_committed()
-        assert worker.source.working == 0
+        assert worker.source.dispatcher.working == 0
     assert results[1].value["error"]["category"] == "internal"
 
 

@@ -1,0 +1,34 @@
+"""Whether this worker still is in its group, as far as it can know."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer
+
+from streamer.kafka import adapter
+from streamer.kafka.record import ADMITTED, Record
+
+
+class Membership:
+    """Counts as long as the group has heard of it lately; else what it has may be somebody else's by now."""
+
+    heartbeats: adapter.Heartbeats  # there are none before `begin`
+
+    def __init__(self, consumer: AIOKafkaConsumer, session_timeout: float) -> None:
+        self.consumer = consumer
+        self.session_timeout = session_timeout
+
+    def begin(self) -> None:
+        """The consumer has started."""
+        self.heartbeats = adapter.Heartbeats(self.consumer)
+
+    @property
+    def valid(self) -> bool:
+        unheard = self.heartbeats.unheard()
+        return unheard is not None and unheard < self.session_timeout
+
+    async def heard(self, record: Record) -> None:
+        """Wait until the group has heard of this worker, or taken the record."""
+        while record.state is ADMITTED and not self.valid:  # noqa: ASYNC110 - nothing tells of heartbeats
+            await asyncio.sleep(0.05)
