@@ -116,6 +116,7 @@ class Source:
         """Told when results that were kept back may go out, or are to be dropped."""
         self.failed: Callable[[Exception], object] = lambda error: warn(str(error))
         """Told what is fatal: no more is read, what runs is still finished."""
+        self.completed = False
         self.records: Observable[Record] = Observable(self.subscribe)
 
     @property
@@ -160,24 +161,24 @@ class Source:
 
     def stop(self) -> None:
         """Drain: take no more, let go what has not begun, and complete; what runs ends by itself."""
-        if self.poller.stopping:
+        if self.completed:
             return
-        self.poller.stopping = True
-        self.let_go()
+        self.completed = True
+        self.take_no_more()
         if self.dispatcher.observer is not None:
             self.dispatcher.observer.on_completed()
 
     async def give_up(self, error: StreamerError, seconds: float) -> None:
         """Take no more, let what runs end for so long, for it is paid for, and then fail."""
-        self.poller.stopping = True
-        self.let_go()
+        self.take_no_more()
         end = self.loop.time() + seconds
         while self.dispatcher.working and (left := end - self.loop.time()) > 0:
             await self.dispatcher.change(min(left, 0.5))
         self.fail(error)
 
-    def let_go(self) -> None:
-        """Let go what has not begun or is parked."""
+    def take_no_more(self) -> None:
+        """Poll no more, and let go what has not begun or is parked."""
+        self.poller.stopping = True
         for partition in self.opened():
             partition.let_go()
             for record in partition.records:

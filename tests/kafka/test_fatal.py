@@ -36,3 +36,16 @@ async def test_after_a_fatal_error_what_runs_is_finished_published_and_committed
     (result,) = await rig.read(1, settle=0.2)
     assert result.value["value"] == 0
     assert (await rig.committed())[0][0] == 1
+
+
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+async def test_a_worker_that_gives_up_is_drained_as_soon_as_nothing_runs(
+    broker, topic_name: str, delivery: str
+):
+    """It says why it ended, and nothing of tasks that were still running."""
+    rig = Rig(broker.bootstrap_servers, topic_name, delivery=delivery)
+    async with rig.worker(drain_timeout=2) as worker:
+        await worker.source.give_up(StreamerError("Nothing comes any more."), 2)
+        with pytest.raises(StreamerError, match="Nothing comes"):
+            await worker.ended()
+    assert not any("drain timeout" in warning for warning in rig.warnings)
