@@ -79,7 +79,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         leaving = list(self.partitions.values())
         for partition in leaving:
             partition.let_go(parked=False)
-        self.committer.turn_over()
+        self.committer.turns.over()
         if self.in_group():  # else nobody waits for it, and nothing that it wrote now would count
             await self.finish(leaving, end)
         for tp, partition in self.partitions.items():

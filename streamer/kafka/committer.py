@@ -19,6 +19,7 @@ from streamer.kafka import adapter
 from streamer.kafka.commit import Commit
 from streamer.kafka.metadata import Identity
 from streamer.kafka.partition import Partition
+from streamer.kafka.turns import Turns
 
 EVERY = 0.2
 MOVED_ON = (CommitFailedError, UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
@@ -27,13 +28,13 @@ Sample = list[tuple[Partition, Commit]]
 
 
 class Committing(Protocol):
-    """Who commits what partitions have finished, as their one owner asks."""
+    """Who commits what partitions have finished, as their one owner asks; there is a turn at the end of each commit."""
 
+    @property
+    def turns(self) -> Turns: ...
     def patience(self) -> float: ...
     def tick(self) -> None: ...
     def hurry(self) -> None: ...
-    async def turn(self) -> None: ...
-    def turn_over(self) -> None: ...
     async def commit_now(
         self, partitions: Sequence[Partition], seconds: float, *, leaving: bool = False
     ) -> bool: ...
@@ -61,7 +62,7 @@ class Committer:
         self.under_way: asyncio.Task[None] | None = None
         self.due = self.loop.time() + EVERY
         self.hurried = False
-        self.turned: asyncio.Future[None] = self.loop.create_future()
+        self.turns = Turns()
 
     def patience(self) -> float:
         """Seconds until the next commit is due."""
@@ -79,15 +80,6 @@ class Committer:
             self.begin()
         else:
             self.hurried = True
-
-    async def turn(self) -> None:
-        """Wait until a commit has ended, well or not, or a partition has gone."""
-        await asyncio.shield(self.turned)
-
-    def turn_over(self) -> None:
-        """Wake who waits for a commit."""
-        turned, self.turned = self.turned, self.loop.create_future()
-        turned.set_result(None)
 
     def begin(self) -> None:
         if self.under_way is None or self.under_way.done():
@@ -120,7 +112,7 @@ class Committer:
         else:
             for partition, commit in sample:
                 partition.committed(commit)
-            self.turn_over()
+            self.turns.over()
             if self.hurried:
                 self.loop.call_soon(self.begin)
 

@@ -92,7 +92,7 @@ class Dispatcher:
         partition.about_to_begin(record)
         while record.state is ADMITTED and record.offset >= partition.reach.acknowledged:
             self.committer.hurry()
-            await self.committer.turn()
+            await self.committer.turns.wait()
 
     def begin(self, record: Record) -> bool:
         """A run slot is free for it; False when it was let go meanwhile."""

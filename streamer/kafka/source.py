@@ -184,7 +184,7 @@ class Source:
             for record in partition.records:
                 if record.state is LOST:
                     end_work(record)
-        self.committer.turn_over()
+        self.committer.turns.over()
 
     async def close(self, seconds: float) -> None:
         """Commit what is finished and leave the group, bounded in time."""

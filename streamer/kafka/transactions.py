@@ -19,6 +19,7 @@ from streamer.kafka.partition import Partition
 from streamer.kafka.placement import Placement
 from streamer.kafka.record import Record
 from streamer.kafka.transacting import Transacting
+from streamer.kafka.turns import Turns
 
 EVERY, PER_PARTITION = 0.1, 0.005
 """Seconds between a partition's transactions: each costs the broker some 40 ms, and us 1 to 2 of CPU."""
@@ -51,7 +52,7 @@ class Transactions(Flushing):
         self.complaint = Complaint(warn, self.waiting)
         self.transacting = Transacting(group, write, self.placement, self.complaint, warn)
         self.hurried = asyncio.Event()
-        self.turned: asyncio.Future[None] = self.loop.create_future()
+        self.turns = Turns()
         self.ticked = 0.0
 
     def attach(
@@ -98,15 +99,6 @@ class Transactions(Flushing):
         """Commit now: something waits for it."""
         self.hurried.set()
         self.wake.set()
-
-    async def turn(self) -> None:
-        """Wait until a transaction has ended, well or not, or a partition has gone."""
-        await asyncio.shield(self.turned)
-
-    def turn_over(self) -> None:
-        """Wake who waits for a transaction."""
-        turned, self.turned = self.turned, self.loop.create_future()
-        turned.set_result(None)
 
     async def commit_now(
         self, partitions: Sequence[Partition], seconds: float, *, leaving: bool = False
@@ -173,7 +165,7 @@ class Transactions(Flushing):
             line.task.add_done_callback(lambda task: self.over(line, task))
 
     def over(self, line: Line, task: asyncio.Task[None]) -> None:
-        self.turn_over()
+        self.turns.over()
         self.wake.set()
         if line.not_before > self.loop.time():
             self.loop.call_at(line.not_before, self.wake.set)

@@ -114,7 +114,7 @@ class Trials:
             partition.put_on_trial(trial if partition is accused else None)
         while any(p.is_open and p.checkpoint.trial != p.suspicion.trial for p in self.partitions()):
             self.committer.hurry()
-            await self.committer.turn()
+            await self.committer.turns.wait()
 
     def close(self) -> None:
         """Nothing is tried any more."""

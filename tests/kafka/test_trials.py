@@ -17,13 +17,14 @@ class Committer:
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
+        self.turns = self
 
     def hurry(self) -> None:
         commit = self.partition.commit()
         assert commit is not None
         self.partition.committed(commit)
 
-    async def turn(self) -> None:
+    async def wait(self) -> None:
         """All is over already."""
 
 
