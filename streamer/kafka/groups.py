@@ -20,6 +20,7 @@ from streamer.kafka.connection import Connection
 from streamer.kafka.metadata import Identity, Restored, decode
 from streamer.kafka.snapshot import WorkerSnapshot
 from streamer.kafka.status_server import port_of
+from streamer.kafka.topic_ids import identities
 from streamer.kafka.topics import Unreachable, explained, open_admin
 
 ASKED = 2.0
@@ -74,7 +75,7 @@ async def look(connection: Connection, group: str, topics: Iterable[str]) -> Gro
         wanted = set(topics) or {tp.topic for tp in offsets} | {t for m in members for t, _ in m.partitions}
         tps = await partitions_of(admin, wanted)
         beginnings, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
-        cluster_id, ids = await adapter.identities(adapter.client_of(consumer), sorted(wanted))
+        cluster_id, ids = await identities(adapter.client_of(consumer), sorted(wanted))
     except (KafkaError, OSError) as error:
         raise Unreachable(explained(connection, error)) from error
     finally:

@@ -15,6 +15,7 @@ from streamer.kafka.checkpoint import Journal
 from streamer.kafka.metadata import Identity, Restored, decode
 from streamer.kafka.partition import Partition
 from streamer.kafka.quarantine import after_crash
+from streamer.kafka.topic_ids import identities
 
 
 class LossFound(StreamerError):
@@ -117,7 +118,7 @@ class Opener:
         consumer = self.consumer
         tps = {TopicPartition(partition.topic, partition.number): partition for partition in partitions}
         topics = sorted({tp.topic for tp in tps})
-        cluster_id, topic_ids = await adapter.identities(adapter.client_of(consumer), topics)
+        cluster_id, topic_ids = await identities(adapter.client_of(consumer), topics)
         self.identities |= {topic: Identity(cluster_id, topic_ids.get(topic, "")) for topic in topics}
         if self.fence is not None:  # before the committed offset is read: nobody else changes it after that
             await self.fence(partitions)

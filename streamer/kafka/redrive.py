@@ -18,6 +18,7 @@ from streamer.kafka.copying import Copy, Copying, send
 from streamer.kafka.letters import DeadLetter, Wanted, dead_letter
 from streamer.kafka.producing import stop
 from streamer.kafka.redriven import Redriven, restored
+from streamer.kafka.topic_ids import identities
 from streamer.kafka.topics import DEAD_LETTER_BYTES, Unreachable, explained
 
 MOST_RECORDS, MOST_BYTES = 500, 4_000_000
@@ -99,7 +100,7 @@ class Redrive:
     async def restore(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, tuple[int, int]]:
         """What is to be read of each partition, after what earlier redrives have noted."""
         stretches = await extent(consumer, self.topic, self.partitions)
-        _, ids = await adapter.identities(adapter.client_of(consumer), [self.topic])
+        _, ids = await identities(adapter.client_of(consumer), [self.topic])
         self.topic_id = ids.get(self.topic, "")
         committed = {} if self.again else await adapter.committed(consumer, list(stretches))
         for tp, (begin, end) in stretches.items():

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from streamer.kafka import adapter
+from streamer.kafka.topic_ids import identities
 from tests.chaos.processes import DELIVERIES, Site, questions
 from tests.kafka.rig import Rig
 
@@ -31,7 +32,7 @@ async def addressed(text: str, rig: Rig) -> str:
     consumer = AIOKafkaConsumer(bootstrap_servers=rig.bootstrap)
     await consumer.start()
     try:
-        cluster, topics = await adapter.identities(adapter.client_of(consumer), [rig.name])
+        cluster, topics = await identities(adapter.client_of(consumer), [rig.name])
     finally:
         await consumer.stop()
     names = b"".join(blake2b(name.encode(), digest_size=8).digest() for name in (cluster, topics[rig.name]))

@@ -5,8 +5,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streamer.errors import SettingsError
-from streamer.kafka import adapter
 from streamer.kafka.connection import Connection
+from streamer.kafka.topic_ids import identities
 from streamer.kafka.topics import Wanted, create, ensure, grow, open_admin, partitions
 
 pytestmark = pytest.mark.kafka
@@ -65,7 +65,7 @@ async def test_a_topic_made_anew_has_another_id(connection, unique_name):
     name = unique_name("topic")
     await ensure(connection, [Wanted(name, 1)])
     async with AIOKafkaProducer(**connection.client("test")) as producer:
-        cluster, before = await adapter.identities(producer.client, [name])
+        cluster, before = await identities(producer.client, [name])
         admin = AIOKafkaAdminClient(**connection.client("test"))
         await admin.start()
         await admin.delete_topics([name])
@@ -73,6 +73,6 @@ async def test_a_topic_made_anew_has_another_id(connection, unique_name):
             pass
         await admin.close()
         await ensure(connection, [Wanted(name, 1)])
-        same, after = await adapter.identities(producer.client, [name])
+        same, after = await identities(producer.client, [name])
     assert cluster == same != ""
     assert before[name] != after[name]
