@@ -24,7 +24,7 @@ class Complaint:
         self.waiting = waiting
         self.what = what
         self.places: dict[str, str] = {}
-        """Those that are stuck, and why."""
+        """Those that are stuck, and what is said of them."""
         self.wait = RETRY_FIRST
 
     @property
@@ -34,15 +34,15 @@ class Complaint:
     @property
     def why(self) -> str | None:
         """What is stuck for longest, and why."""
-        return next((f"{where}: {why}" for where, why in self.places.items()), None)
+        return next(iter(self.places.values()), None)
 
-    def raise_(self, where: str, why: str) -> None:
-        """Say it once, until all works again."""
+    def raise_(self, where: str, why: str, topic: str | None = None) -> None:
+        """Say it once, until all works again; of several things written at a place, ``topic`` is what refuses."""
         if not self.places:
             self.warn(
-                f"Can't write to {where}: {why}. {self.waiting()} {self.what} wait, nothing is lost; trying again."
+                f"Can't write to {topic or where}: {why}. {self.waiting()} {self.what} wait, nothing is lost; trying again."
             )
-        self.places.setdefault(where, why)
+        self.places.setdefault(where, f"{topic or where}: {why}")
 
     def withdraw(self, where: str) -> None:
         """It works."""

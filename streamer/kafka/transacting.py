@@ -92,7 +92,7 @@ class Transacting:
             await transactional.discard()
             if not line.asked:
                 self.put_back(line, partition)
-            self.complain(line, f"{type(error).__name__}: {error}".rstrip(": "))
+            self.complain(line, error)
         else:
             self.succeeded(line, partition)
 
@@ -157,17 +157,17 @@ class Transacting:
             second = also is not None and also[0] == line.refusing
             place, part = also if also is not None and second else (topic, outgoing)
             if part.reduced:
-                self.complain(line, f"{place} refused it ({type(error).__name__}: {error})")
+                self.complain(line, error, place)
                 return
             sentence = too_large(part, place, error)
             self.warn(f"{sentence} {place} gets what is left without them.")
             less = self.write(part, sentence)
             line.waiting[0] = (topic, outgoing._replace(also=less)) if second else less
 
-    def complain(self, line: Line, why: str) -> None:
+    def complain(self, line: Line, error: BaseException, topic: str | None = None) -> None:
         """It is tried again, after a while."""
         line.not_before = self.loop.time() + self.complaint.pause()
-        self.complaint.raise_(line.place, why)
+        self.complaint.raise_(line.place, f"{type(error).__name__}: {error}".rstrip(": "), topic)
 
     def drop(self, record: Record) -> None:
         """Its partition is gone."""

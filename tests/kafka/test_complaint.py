@@ -27,6 +27,16 @@ def test_it_is_said_once_with_the_place_and_what_waits_and_once_that_it_is_over(
     ]
 
 
+def test_the_topic_that_refuses_is_named_and_the_place_is_what_works_again(complaint, said) -> None:
+    complaint.raise_("out (in-0)", "too large", "dead-letters")
+    assert complaint.why == "dead-letters: too large"
+    complaint.withdraw("out (in-0)")
+    assert [sentence.split(":")[0] for sentence in said] == [
+        "Can't write to dead-letters",
+        "Writing to out (in-0) works again.",
+    ]
+
+
 def test_of_several_places_one_is_named_and_it_is_over_when_the_last_of_them_works(complaint, said) -> None:
     complaint.raise_("out-0", "down")
     complaint.raise_("out-1", "down")
