@@ -170,6 +170,7 @@ class Commits:
         if counts:
             opening.acknowledged = sending.state
             opening.reach = sending.commit.marks.reach
+            opening.partition.reach.note_pace()  # commits are as good a clock as any
 
     def encode(self, sending: Sending) -> str:
         text = self.factory.encode(sending.commit, sending.identity)
