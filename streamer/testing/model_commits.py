@@ -208,12 +208,13 @@ class Commits:
                 raise Violation("exactly_once", f"{message.offset} has its result, and is not finished")
         number = opening.partition.number
         self.broker.committed[number] = Committed(
-            offset, text, finished, sending.identity, opening.nonce, visible(commit)
+            offset, text, finished, sending.identity, opening.nonce, visible(commit), opening.channel
         )
         if not opening.closed and opening.started and max(opening.started) >= commit.marks.reach:
             under_way = [o for o in opening.started if o >= commit.marks.reach and o not in finished]
             if under_way:
                 raise Violation("reach", f"{under_way} are under way, above {commit.marks}")
+        opening.channel.forget(offset)
         self.report.commits += 1
         self.report.widest = max(self.report.widest, commit.end - offset)
 

@@ -13,6 +13,7 @@ from streamer.testing.model_broker import Log, Message
 from streamer.testing.report import Violation
 
 if TYPE_CHECKING:
+    from streamer.testing.model_journal import Channel
     from streamer.testing.model_transactions import Transaction
 
 State = tuple[int, int, bool, Trial | None, int]
@@ -46,6 +47,7 @@ class Opening:
         self.committing = self.deposed = self.fenced = False
         """A commit is on its way; somebody else has the partition, or even its producer."""
         self.transaction: Transaction | None = None
+        self.channel: Channel
         self.epoch = 0
         self.deposals = 0
         """How often somebody else got the partition: what was sampled before is of an older generation."""
@@ -147,11 +149,16 @@ class Opening:
             "restarted_below": self.restarted_below,
             "has_room": (dense or sparse or bool(self.again)) and self.opened,
         }
+        self.channel.check(self.is_unfinished)
         for name, value in expected.items():
             if getattr(partition, name) != value:
                 raise Violation(name, f"{getattr(partition, name)}, not {value}")
         if partition.ledger.delivered != partition.ledger.finished + unfinished:
             raise Violation("counts", "what was delivered is neither finished nor unfinished")
+
+    def is_unfinished(self, offset: int) -> bool:
+        """Whether its task is still to be answered."""
+        return offset in self.pending or (offset >= self.position and offset not in self.restored)
 
     def _advance(self, position: int) -> None:
         self.position = max(position, self.position)

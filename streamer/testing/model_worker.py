@@ -6,7 +6,9 @@ from streamer.kafka.partition import Partition
 from streamer.kafka.record import ADMITTED, LOST, IllegalTransition, Record
 from streamer.testing.factory import Factory
 from streamer.testing.model_broker import Broker
+from streamer.testing.model_journal import Attempt
 from streamer.testing.model_opening import Opening
+from streamer.testing.model_task import Task
 from streamer.testing.model_trials import Trials
 from streamer.testing.report import Report, Violation
 
@@ -34,6 +36,7 @@ class Worker:
         self.random = random.random
         self.report = report
         self.broker = broker
+        self.factory = factory
         self.keyed = report.keyed
         self.lanes = factory.lanes()
         self.trials = Trials(factory, random, self)
@@ -99,34 +102,84 @@ class Worker:
             self.ready.append(record)
             self.hurried = opening
             return
-        if self._runs(opening, record, partition.begin(record)):
+        if self.runs(opening, record, partition.begin(record)):
             self._begun(opening, record)
+            memory = self.factory.memory(record, opening.channel, park=self.park, unpark=self.go_on)
+            record.work = Task(opening, memory, self.broker, self.report)
+            record.work.go_on()
 
     def answer(self) -> None:
-        """A coroutine ends, or its record is parked, or it takes the worker down."""
+        """A call ends, its task goes on or is parked, or takes the worker down."""
         if not self.running:
             return
         record = self._pick(self.running)
+        task = self._task(record)
+        if not task.calling:
+            task.go_on()
+            if not task.over:
+                self.running.append(record)
+                return
+        else:
+            parks = self.random() < self.mishaps
+            if record.message.poison and not record.poison and not parks:
+                raise Crashed(record)
+            task.answered(later=parks)
+            if parks:
+                task.memory.park()
+                return
+            task.go_on()
+            if not task.over:
+                self.running.append(record)
+                return
         opening = self.openings[record.partition]
-        parks = self.random() < self.mishaps
-        if record.message.poison and not record.poison and not parks:
-            raise Crashed(record)
         opening.running -= 1
-        if not parks:
-            if self._kept(opening, record, record.partition.answer(record)):
-                self.answered.append(record)
-        elif self._kept(opening, record, record.partition.park(record)):
+        if self._kept(opening, record, record.partition.answer(record)):
+            self.answered.append(record)
+
+    def park(self, record: Record) -> None:
+        """All that its task does is wait."""
+        opening = self.openings[record.partition]
+        opening.running -= 1
+        if self._kept(opening, record, record.partition.park(record)):
             opening.parked.add(record.offset)
             self.parked.append(record)
             self.report.parked += 1
 
     def unpark(self) -> None:
-        if not self.parked:
-            return
-        record = self._pick(self.parked)
+        """One of those goes on."""
+        if self.parked:
+            self._task(self._pick(self.parked)).memory.unpark()
+
+    def go_on(self, record: Record) -> None:
+        """It need not wait any longer."""
         opening = self.openings[record.partition]
-        if self._runs(opening, record, record.partition.unpark(record)):
+        if self.runs(opening, record, record.partition.unpark(record)):
             opening.parked.discard(record.offset)
+
+    def journal(self) -> None:
+        """Notes of one of the partitions are written, or what becomes of them is heard."""
+        openings = [o for o in self.assigned.values() if o.opened or o.suspended]
+        if openings:
+            opening = openings[int(self.random() * len(openings))]
+            self.promise(opening, opening.channel.write())
+
+    def promise(self, opening: Opening, settled: list[tuple[int, Attempt]]) -> None:
+        """These are durable: where the claim holds, they are not paid again."""
+        if settled and self.broker.claimed(opening):
+            for offset, which in settled:
+                message = opening.log.at(offset)
+                if message is not None:
+                    message.promised |= {which}
+
+    def truncate(self) -> None:
+        """Delete what no restore will read of the journals, as far as this worker knows."""
+        partitions = [opening.partition for opening in self.assigned.values()]
+        for number, to in self.factory.truncation(partitions).items():
+            held, topic = self.broker.committed[number], self.broker.journals[number]
+            if not self.report.tampered and (held is None or to > (held.marks.low_water or 0)):
+                raise Violation("paid_once", f"all below {to} is deleted, and {held} is committed")
+            self.report.truncated += max(0, to - topic.beginning)
+            topic.delete(to)
 
     def publish(self) -> None:
         """Send a result; while its partition is suspended it is kept."""
@@ -193,45 +246,6 @@ class Worker:
                 self._finish_again(record)
         self.leave(record)
 
-    def rush(self, opening: Opening, left: float) -> list[Record]:
-        """Poll while there is room and end all at once; returns those `left`: the first one and a share."""
-        kept: list[Record] = []
-        while opening.index < len(opening.log.messages) and opening.partition.has_room:
-            others, self.ready = self.ready, []
-            self.poll(opening, 500)
-            fresh, self.ready = self.ready, others
-            ending: list[Record] = []
-            for record in fresh:
-                if record.message.poison:
-                    self.ready.append(record)
-                    continue
-                stays = left and (not kept or self.random() < left)
-                (kept if stays else ending).append(record)
-            self.through(ending)
-        return kept
-
-    def through(self, records: list[Record]) -> None:
-        """Bring `records`, which may run, to their ends with nothing in their way, nor any commit."""
-        for record in records:
-            partition = record.partition
-            opening = self.openings[partition]
-            began = partition._run(record, ADMITTED)  # noqa: SLF001 - the reach is for others to test
-            if self._runs(opening, record, began):
-                self.running.pop()
-                opening.admitted.discard(record.offset)
-                opening.running -= 1
-                partition.answer(record)
-                partition.publish(record)
-                self.arrive(record)
-                self.finish(record)
-
-    def through_ready(self, opening: Opening) -> None:
-        """The same with all of an opening that may run."""
-        partition = opening.partition
-        going = [r for r in self.ready if r.partition is partition and not r.message.poison]
-        self.ready = [r for r in self.ready if r.partition is not partition or r.message.poison]
-        self.through(going)
-
     def leave(self, record: Record) -> None:
         if not self.keyed:
             return
@@ -243,6 +257,11 @@ class Worker:
                 raise Violation("key_order", f"{following!r} is let in")
             self.openings[following.partition].waiting.pop(following.offset, None)
             self.push(following)
+
+    def _task(self, record: Record) -> Task:
+        task = record.work
+        assert isinstance(task, Task)
+        return task
 
     def _begun(self, opening: Opening, record: Record) -> None:
         offset, number = record.offset, record.partition.number
@@ -272,7 +291,7 @@ class Worker:
             return
         raise Violation("reach", f"{record!r} begins above {record.partition.reach}")
 
-    def _runs(self, opening: Opening, record: Record, began: bool) -> bool:
+    def runs(self, opening: Opening, record: Record, began: bool) -> bool:
         if began == opening.is_lost(record):
             raise Violation("lost", f"{record!r} begins: {not began} is right")
         if began:

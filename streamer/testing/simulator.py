@@ -13,6 +13,7 @@ from random import Random
 
 from streamer.testing.factory import Factory
 from streamer.testing.model_commits import Commits
+from streamer.testing.model_flood import flood
 from streamer.testing.model_group import PARTITIONS, WORKERS, Group
 from streamer.testing.model_opening import Opening
 from streamer.testing.model_worker import Crashed, Worker
@@ -56,7 +57,8 @@ class Simulation:
             *[self._poll] * 6,
             *[self._produce] * 3,
             *[self._send] * 3,
-            *[self._sample, self._reply, self._unpark],
+            *[self._answer, self._journal] * 8,
+            *[self._sample, self._reply, self._unpark, self._truncate],
             *[self._try] * (8 if not report.calm else 0),
         ]
         rare = [*[self._move] * 20, *[self._thaw] * 6, *[self._crash] * 5, *[self._drain] * 4, self._recreate]
@@ -160,6 +162,17 @@ class Simulation:
     def _answer(self) -> None:
         self._any()[0].answer()
 
+    def _journal(self) -> None:
+        """Notes go to their journal, or come there after all."""
+        late = self.group.broker.journals[self.group.index(PARTITIONS)]
+        if late.late and self.random() < 0.1:
+            late.arrive(self.group.index(len(late.late)))
+        else:
+            self._any()[0].journal()
+
+    def _truncate(self) -> None:
+        self._any()[0].truncate()
+
     def _unpark(self) -> None:
         self._any()[0].unpark()
 
@@ -225,7 +238,7 @@ class Simulation:
         opening, worker, _ = self.group.opening(number)
         if not opening.opened or opening.draining or self.group.former() or worker.trials.active:
             return False
-        self.group.flood(number)
+        flood(self.group, number)
         return True
 
     def _check(self) -> None:
@@ -254,7 +267,7 @@ class Simulation:
             group.fence_off()
             return
         worker.poll(opening, 1000, whole=True)
-        idle_rounds, before = 0, (-1, 0)
+        idle_rounds, before = 0, (-1, 0, 0)
         while idle_rounds < 20:
             for each, its in group.workers:
                 for _ in range(max(20, len(each.ready))):
@@ -271,15 +284,15 @@ class Simulation:
                     its.send()
                 group.fence_off()
                 for held in list(each.assigned.values()):
+                    if held.opened or held.suspended:
+                        each.promise(held, held.channel.flush())
                     if held.opened:
                         its.inline(held)
             busy = sum(each.busy for each, _ in group.workers)
             if not busy:
                 break
-            idle_rounds, before = (
-                (idle_rounds + 1 if (busy, self.report.commits) == before else 0),
-                (busy, self.report.commits),
-            )
+            now = busy, self.report.commits, self.report.paid
+            idle_rounds, before = (idle_rounds + 1 if now == before else 0), now
 
     def _is_settled(self, number: int) -> bool:
         opening, _, _ = self.group.opening(number)
