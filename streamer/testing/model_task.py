@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from streamer.errors import Category
 from streamer.events import Answer, Outcome
 from streamer.kafka.journal.memory import TaskMemory
-from streamer.results import Attempt, Failure, Status
+from streamer.results import Attempt as Paid
+from streamer.results import Failure, Status
 from streamer.testing.model_broker import Broker, Message
+from streamer.testing.model_journal import Attempt
 from streamer.testing.model_opening import Opening
 from streamer.testing.report import Report, Violation
 
-_ATTEMPT = Attempt(
+_ATTEMPT = Paid(
     id="a",
     provider="p",
     model=None,
@@ -34,7 +36,18 @@ class Task:
     acknowledged to owners whose claim held, and against what this owner's journal holds.
     """
 
-    __slots__ = ("broker", "calling", "memory", "message", "number", "opening", "over", "report", "step")
+    __slots__ = (
+        "broker",
+        "calling",
+        "memory",
+        "message",
+        "noted",
+        "number",
+        "opening",
+        "over",
+        "report",
+        "step",
+    )
 
     def __init__(self, opening: Opening, memory: TaskMemory, broker: Broker, report: Report) -> None:
         self.opening = opening
@@ -43,6 +56,7 @@ class Task:
         self.report = report
         self.message: Message = memory.record.message
         self.step = self.number = 1
+        self.noted: Attempt | None = None
         self.calling = False
         self.over = memory.record.poison  # a dead letter needs no call
 
@@ -65,6 +79,7 @@ class Task:
     def answered(self, *, later: bool) -> None:
         """Its call has ended; what was answered is noted, or that it is to be made later."""
         self.calling = False
+        self.noted = str(self.step), self.number
         self.broker.answers += 1
         self.memory.note(
             Outcome(
@@ -95,6 +110,9 @@ class Task:
 
     def _pay(self) -> None:
         which, message = (str(self.step), self.number), self.message
+        durable = self.opening.channel.notes.get(message.offset, {})
+        if self.noted is not None and self.noted not in durable:
+            raise Violation("paid_once", f"{self} begins, and {self.noted} is not durable")
         if which in message.promised and self.broker.claimed(self.opening) and not self.report.tampered:
             raise Violation("paid_once", f"{self} is paid again, and its answer was acknowledged")
         self.report.paid_again += which in message.paid
