@@ -1,7 +1,7 @@
 """Tens of thousands behind one that is stuck."""
 
 from streamer.kafka.record import ADMITTED, Record
-from streamer.testing.model_commits import Commits
+from streamer.testing.model_committing import Committing
 from streamer.testing.model_group import Group
 from streamer.testing.model_opening import Opening
 from streamer.testing.model_worker import Worker
@@ -81,7 +81,7 @@ def _through_ready(worker: Worker, opening: Opening) -> None:
     _through(worker, going)
 
 
-def _try_all(worker: Worker, commits: Commits) -> None:
+def _try_all(worker: Worker, commits: Committing) -> None:
     """Bring trials to their end."""
     for _ in range(1000):
         if not worker.trials.active:

@@ -5,6 +5,7 @@ from random import Random
 from streamer.testing.factory import Factory
 from streamer.testing.model_broker import Broker
 from streamer.testing.model_commits import Commits
+from streamer.testing.model_committing import Committing
 from streamer.testing.model_opening import Opening
 from streamer.testing.model_starting import Starting
 from streamer.testing.model_transactions import Transactions
@@ -15,7 +16,7 @@ PARTITIONS, WORKERS, KEYS = 3, 2, 12
 MOST_CRASHES = 24
 """So many workers one poisonous message may take down: some levels, then some times alone, beside a few others."""
 
-Member = tuple[Worker, Commits]
+Member = tuple[Worker, Committing]
 
 
 class Group:
@@ -41,7 +42,7 @@ class Group:
     def index(self, length: int) -> int:
         return int(self.random() * length)
 
-    def opening(self, number: int) -> tuple[Opening, Worker, Commits]:
+    def opening(self, number: int) -> tuple[Opening, Worker, Committing]:
         worker, commits = self.workers[self.owners[number]]
         return worker.assigned[number], worker, commits
 
@@ -95,7 +96,7 @@ class Group:
             return  # frozen, but nobody noticed
         self._assign(number, index)
 
-    def suspend(self, opening: Opening, worker: Worker, commits: Commits) -> None:
+    def suspend(self, opening: Opening, worker: Worker, commits: Committing) -> None:
         """Let go what has not begun, commit once more, and keep the rest."""
         self.let_go(opening, worker, parked=False)
         if not opening.deposed:

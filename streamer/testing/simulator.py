@@ -12,7 +12,7 @@ import time
 from random import Random
 
 from streamer.testing.factory import Factory
-from streamer.testing.model_commits import Commits
+from streamer.testing.model_committing import Committing
 from streamer.testing.model_flood import flood
 from streamer.testing.model_group import PARTITIONS, WORKERS, Group
 from streamer.testing.model_opening import Opening
@@ -110,10 +110,10 @@ class Simulation:
             if len(worker.lanes) or worker.lanes.waiting:
                 raise Violation("key_order", "keys stay locked with nothing in them")
 
-    def _any(self) -> tuple[Worker, Commits]:
+    def _any(self) -> tuple[Worker, Committing]:
         return self.group.workers[int(self.random() * WORKERS)]
 
-    def _any_opening(self) -> tuple[Opening, Worker, Commits]:
+    def _any_opening(self) -> tuple[Opening, Worker, Committing]:
         return self.group.opening(int(self.random() * PARTITIONS))
 
     def _produce(self) -> None:
@@ -131,7 +131,7 @@ class Simulation:
         elif worker.busy < worker.outstanding + len(worker.trials.held) and worker.trials.admits(opening):
             worker.poll(opening, 1 + self.group.index(12))
 
-    def _open(self, opening: Opening, commits: Commits) -> None:
+    def _open(self, opening: Opening, commits: Committing) -> None:
         if self.random() < 0.3:
             self.group.knock(opening)
             return
@@ -150,7 +150,7 @@ class Simulation:
             worker.trials.step()
             self._hurry(worker, commits)
 
-    def _hurry(self, worker: Worker, commits: Commits) -> None:
+    def _hurry(self, worker: Worker, commits: Committing) -> None:
         opening, worker.hurried = worker.hurried, None
         if opening is not None and (opening.opened or opening.transaction is not None):
             commits.sample(opening)
