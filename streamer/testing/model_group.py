@@ -9,7 +9,7 @@ from streamer.testing.model_committing import Committing
 from streamer.testing.model_opening import Opening
 from streamer.testing.model_starting import Starting
 from streamer.testing.model_transactions import Transactions
-from streamer.testing.model_worker import Worker
+from streamer.testing.model_worker import Crashed, Worker
 from streamer.testing.report import Report, Violation
 
 PARTITIONS, WORKERS, KEYS = 3, 2, 12
@@ -162,9 +162,11 @@ class Group:
                 self._assign(number, self.index(WORKERS))
         self.report.crashes += 1
 
-    def poisoned(self, worker: Worker, opening: Opening, offset: int) -> None:
+    def poisoned(self, crashed: Crashed) -> None:
         """A message has taken a worker down."""
-        number = opening.partition.number
+        partition, offset = crashed.record.partition, crashed.record.offset
+        worker = next(worker for worker, _ in self.workers if partition in worker.openings)
+        opening, number = worker.openings[partition], partition.number
         held, message = self.broker.committed[number], opening.log.at(offset)
         assert message is not None
         if held is not None and held.nonce == opening.nonce and not held.marks.left:
