@@ -133,9 +133,12 @@ class Broker:
         """To tell them apart."""
 
     def claimed(self, opening: Opening) -> bool:
-        """Whether the group knows no other owner: it has committed, and the partition is at nobody else's."""
-        held = self.committed[opening.partition.number]
-        return held is not None and held.nonce == opening.nonce and not (opening.deposed or opening.closed)
+        """Whether the group knows no other owner: it has committed, and nobody else has opened it, or is to."""
+        number = opening.partition.number
+        held = self.committed[number]
+        if held is None or held.nonce != opening.nonce or opening.deposed or opening.closed:
+            return False
+        return opening.epoch == self.epochs[number]
 
     def recreate(self) -> None:
         """Make the topic anew under its old name; the committed offsets stay, as they do behind a mirror."""

@@ -32,13 +32,19 @@ class Ending:
         else:
             raise Violation("one_result", "the work does not come to an end")
         once = self.report.calm or self.report.exactly_once
-        for log, held in zip(group.broker.logs, group.broker.committed, strict=True):
-            counts = {message.results for message in log.messages}
+        for topic, held in zip(group.broker.logs, group.broker.committed, strict=True):
+            counts = {message.results for message in topic.messages}
             if 0 in counts or (once and counts - {1}):
                 raise Violation("one_result", f"there are messages with {counts} results")
-            if held is None or held.offset != log.end:
-                raise Violation("frontier", f"{held} is committed at the end of {log.end}")
-            self.report.messages += len(log.messages)
+            if held is None or held.offset != topic.end:
+                raise Violation("frontier", f"{held} is committed at the end of {topic.end}")
+            self.report.messages += len(topic.messages)
+        for number in range(PARTITIONS):
+            log = group.opening(number)[0].channel.log
+            if log.low_water != log.end:
+                raise Violation(
+                    "bounded", f"{log.low_water} to {log.end} are needed, and nothing is unfinished"
+                )
         for worker, _ in group.workers:
             if len(worker.lanes) or worker.lanes.waiting:
                 raise Violation("key_order", "keys stay locked with nothing in them")
