@@ -1,9 +1,10 @@
 """A seeded simulator of everything that can happen to assigned partitions.
 
 It drives the very objects that source and sink consult: polls with gaps, answers and acknowledgements out of
-order, refused results, parked records, commits that fail, get lost or are acknowledged late, rebalances,
-crashes, topics made anew, and metadata that was cut, altered or written by others. What it checks is what users
-are promised; where that does not hold it raises `Violation`, with the name of the promise.
+order, refused results, parked records, tasks of several paid steps whose notes reach their journal in time, late
+or never, commits that fail, get lost or are acknowledged late, rebalances, crashes, topics made anew, and metadata
+that was cut, altered or written by others. What it checks is what users are promised; where that does not hold it
+raises `Violation`, with the name of the promise.
 """
 
 import argparse
