@@ -1,10 +1,14 @@
 """What a simulation puts to the test."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from streamer.kafka.commit import Commit
+from streamer.kafka.journal.log import Log
+from streamer.kafka.journal.memory import TaskMemory
+from streamer.kafka.journal.reading import Reading
+from streamer.kafka.journal.truncation import committed
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.metadata import Identity, Marks, Restored, Trial, decode
 from streamer.kafka.opening import Start, nobody_had, starting_point
@@ -31,3 +35,7 @@ class Factory:
     trial_time: Callable[[int, int], float | None] = trial_time
     foremost: Callable[[Sequence[Record]], Record] = foremost
     charge: Charge = charge
+    log: type[Log] = Log
+    reading: type[Reading] = Reading
+    memory: type[TaskMemory] = TaskMemory
+    truncation: Callable[[Iterable[Partition]], Mapping[int, int]] = committed

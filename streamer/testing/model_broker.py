@@ -1,24 +1,47 @@
 """A model of what a broker keeps: logs with gaps, results, and committed offsets with their metadata."""
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from streamer.kafka.metadata import Identity, Marks
+from streamer.testing.model_journal import Attempt, Channel, JournalTopic
+
+if TYPE_CHECKING:
+    from streamer.testing.model_opening import Opening
 
 VENOM = 0.008
 """The share of messages that take down whoever runs them, where there are any."""
+STEPS = (1, 1, 1, 1, 2, 2, 3, 4)
+"""How many paid steps tasks have."""
+_NOTHING: frozenset[Attempt] = frozenset()
 
 
 class Message:
     """A message of the input log, what became of it, and what it has done."""
 
-    __slots__ = ("begun", "crashes", "key", "offset", "poison", "results", "unjust")
+    __slots__ = (
+        "begun",
+        "crashes",
+        "key",
+        "offset",
+        "paid",
+        "poison",
+        "promised",
+        "results",
+        "steps",
+        "unjust",
+    )
 
-    def __init__(self, offset: int, key: bytes | None, *, poison: bool = False) -> None:
+    def __init__(self, offset: int, key: bytes | None, *, poison: bool = False, steps: int = 1) -> None:
         self.offset = offset
         self.key = key
         self.poison = poison
+        self.steps = steps
+        self.paid = self.promised = _NOTHING
+        """Its calls, and those whose answers were durable for an owner whose claim held."""
         self.results = 0
         self.begun = False
         self.crashes = 0
@@ -48,7 +71,9 @@ class Log:
         keys = self.keys[:1] if dense else self.keys
         for _ in range(count):
             poison = not dense and self.venom > 0 and random() < self.venom
-            self.messages.append(Message(self.end, keys[int(random() * len(keys))], poison=poison))
+            steps = 1 if dense else STEPS[int(random() * len(STEPS))]
+            key = keys[int(random() * len(keys))]
+            self.messages.append(Message(self.end, key, poison=poison, steps=steps))
             self.offsets.append(self.end)
             self.end += 1
             if not dense and random() < 0.25:
@@ -85,6 +110,7 @@ class Committed(NamedTuple):
     identity: Identity
     nonce: bytes
     marks: Marks
+    channel: Channel
     damaged: bool = False
 
 
@@ -102,6 +128,17 @@ class Broker:
         self.committed: list[Committed | None] = [None] * partitions
         self.epochs = [0] * partitions
         """Of the transactional producers: each new one fences off those before."""
+        self.journals = [JournalTopic() for _ in range(partitions)]
+        self.answers = 0
+        """To tell them apart."""
+
+    def claimed(self, opening: Opening) -> bool:
+        """Whether the group knows no other owner: it has committed, and nobody else has opened it, or is to."""
+        number = opening.partition.number
+        held = self.committed[number]
+        if held is None or held.nonce != opening.nonce or opening.deposed or opening.closed:
+            return False
+        return opening.epoch == self.epochs[number]
 
     def recreate(self) -> None:
         """Make the topic anew under its old name; the committed offsets stay, as they do behind a mirror."""

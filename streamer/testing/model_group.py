@@ -2,20 +2,21 @@
 
 from random import Random
 
-from streamer.kafka.metadata import Restored
 from streamer.testing.factory import Factory
-from streamer.testing.model_broker import Broker, Committed
+from streamer.testing.model_broker import Broker
 from streamer.testing.model_commits import Commits
+from streamer.testing.model_committing import Committing
 from streamer.testing.model_opening import Opening
+from streamer.testing.model_starting import Starting
 from streamer.testing.model_transactions import Transactions
-from streamer.testing.model_worker import Worker
+from streamer.testing.model_worker import Crashed, Worker
 from streamer.testing.report import Report, Violation
 
 PARTITIONS, WORKERS, KEYS = 3, 2, 12
 MOST_CRASHES = 24
 """So many workers one poisonous message may take down: some levels, then some times alone, beside a few others."""
 
-Member = tuple[Worker, Commits]
+Member = tuple[Worker, Committing]
 
 
 class Group:
@@ -23,9 +24,7 @@ class Group:
 
     A partition has one owner, but who had it before may go on for a while: suspended, until it hears that the
     partition went elsewhere, or frozen, with no idea of that. Checked here: that nothing is admitted before a
-    partition is opened or after it was closed, that an opening believes all of the metadata that its group wrote
-    for this very log, and nothing of any other, that a partition is resumed by its owner alone
-    (rebalance_keeps_work), that what a crash interrupted is known (reach), and that poison ends.
+    partition is opened or after it was closed, and that poison ends.
     """
 
     def __init__(self, factory: Factory, rng: Random, report: Report) -> None:
@@ -36,15 +35,14 @@ class Group:
         self.broker = Broker(rng, PARTITIONS, KEYS, report.poisonous)
         self.workers = [self._worker() for _ in range(WORKERS)]
         self.owners = [0] * PARTITIONS
-        self.taken_down: set[bytes] = set()
-        """The openings of workers that a message took down."""
+        self.starting = Starting(factory, rng, report, self.broker)
         for number in range(PARTITIONS):
             self._assign(number, self.index(WORKERS))
 
     def index(self, length: int) -> int:
         return int(self.random() * length)
 
-    def opening(self, number: int) -> tuple[Opening, Worker, Commits]:
+    def opening(self, number: int) -> tuple[Opening, Worker, Committing]:
         worker, commits = self.workers[self.owners[number]]
         return worker.assigned[number], worker, commits
 
@@ -61,108 +59,10 @@ class Group:
 
     def open(self, opening: Opening) -> None:
         """Read what is committed, perhaps after somebody tampered with it, and begin there, or go on."""
-        broker, number = self.broker, opening.partition.number
-        if self.report.tampered and self.random() < 0.4:
-            broker.damage(number)
-        broker.epochs[number] += 1
-        opening.epoch = broker.epochs[number]
-        held = broker.committed[number]
-        restored = None
-        if held is not None:
-            restored = self.factory.decode(held.text, broker.identity, held.offset)
-            self._check_read(restored, held)
-        if opening.suspended:
-            self._come_back(opening, restored, held)
-        else:
-            self._begin(opening, restored, held)
-
-    def _check_read(self, restored: Restored, held: Committed) -> None:
-        whole = self._is_whole(held)
-        if (restored.reason is None) != whole or restored.frontier != held.offset:
-            raise Violation("metadata", f"{restored} is read from {held.text!r} beside {held.offset}")
-        if whole and restored.marks != held.marks:
-            raise Violation("marks", f"{restored.marks} instead of {held.marks}")
-        self.report.restored += len(restored.finished)
-        self.report.degraded += not whole
-
-    def _is_whole(self, held: Committed) -> bool:
-        return held.identity == self.broker.identity and not held.damaged
-
-    def _begin(self, opening: Opening, restored: Restored | None, held: Committed | None) -> None:
-        log, partition = opening.log, opening.partition
-        whole = held is not None and self._is_whole(held)
-        start = self.factory.starting_point(restored, log.start, log.end)
-        frontier = log.start if held is None else max(held.offset, log.start)
-        if start.frontier != frontier:
-            raise Violation("frontier", f"it begins at {start.frontier}, not {frontier}")
-        partition.open(
-            start.frontier,
-            start.finished,
-            nonce=opening.nonce,
-            restarted_below=start.restarted_below,
-            headroom=opening.headroom,
-        )
-        opening.open(frontier, held.finished if whole and held is not None else frozenset())
-        opening.restarted_below = start.restarted_below
-        if whole and held is not None:
-            self._check_start(opening, held, start.restarted_below, start.crashed)
-            if start.crashed:
-                self._suspect(opening, held)
-        elif start.crashed or start.restarted_below:
-            raise Violation("reach", "nothing is known, and there are suspects")
-        self.report.openings += 1
-
-    def _check_start(self, opening: Opening, held: Committed, below: int, crashed: bool) -> None:
-        log, marks = opening.log, held.marks
-        self.report.restarted += below > held.offset
-        interrupted = marks.reach > held.offset and log.end > held.offset
-        if crashed != (interrupted and (not marks.left or marks.level > 0)):
-            raise Violation("reach", f"its owner crashed: {not crashed} is right, after {marks}")
-        for message in log.messages[log.index(max(below, held.offset)) :]:
-            if message.begun and message.offset not in held.finished and not self.report.tampered:
-                raise Violation("reach", f"{message.offset} was begun, and {below} is all that is restarted")
-
-    def _suspect(self, opening: Opening, held: Committed) -> None:
-        """As `Opener.begin`; and what a crash means, said once more."""
-        partition, marks, below = opening.partition, held.marks, opening.restarted_below
-        partition.suspect(*self.factory.after_crash(marks))
-        found = partition.suspicion
-        suspects = len(set(range(held.offset, below)).difference(held.finished))
-        if found.suspects != suspects:
-            raise Violation("poison", f"{found.suspects} are suspect, not {suspects}")
-        opening.crashed, opening.level = True, found.level
-        before, after = marks.trial, found.trial
-        counted = before is not None and before.alone and marks.began and not marks.left
-        if marks.level and before is not None:
-            right = before.crashes + counted
-            if after is None or (after.offset, after.crashes) != (before.offset, right):
-                raise Violation("poison", f"{after} is accused after {marks}")
-        elif after is not None:
-            raise Violation("poison", f"{after} is accused, and nobody was tried")
-        if counted and before is not None and held.nonce not in self.taken_down:
-            # Killed from outside, or cut off: from here that looks the same.
-            suspect = opening.log.at(before.offset)
-            if suspect is not None:
-                suspect.unjust += 1
-        self.report.unclean += 1
-
-    def _come_back(self, opening: Opening, restored: Restored | None, held: Committed | None) -> None:
-        own = held is not None and self._is_whole(held) and held.nonce == opening.nonce
-        if self.factory.nobody_had(opening.partition, restored) != own:
-            raise Violation("rebalance_keeps_work", f"it may be resumed: {own} is right, after {held}")
-        worker, commits = self.workers[self.owners[opening.partition.number]]
-        if not own:
-            self.report.foreign += 1
-            self.close(opening, (worker, commits))
-            self._assign(opening.partition.number, self.owners[opening.partition.number])
-            return
-        again = opening.partition.resume()
-        expected = min(opening.gone, default=opening.position)
-        if again != expected:
-            raise Violation("one_result", f"it reads on at {again}, not {expected}")
-        opening.index = opening.log.index(again)
-        opening.resume()
-        self.report.resumed += 1
+        if not self.starting.open(opening):
+            number = opening.partition.number
+            self.close(opening, self.workers[self.owners[number]])
+            self._assign(number, self.owners[number])
 
     # --- going
 
@@ -187,6 +87,7 @@ class Group:
             pass  # one rebalance after another
         elif not opening.opened or opening.draining or kind < 0.15:
             if opening.opened and self.random() < 0.5:
+                self._flush(opening, worker)
                 commits.leave(opening)
             self.close(opening, (worker, commits))
         elif kind < 0.75:
@@ -195,10 +96,11 @@ class Group:
             return  # frozen, but nobody noticed
         self._assign(number, index)
 
-    def suspend(self, opening: Opening, worker: Worker, commits: Commits) -> None:
+    def suspend(self, opening: Opening, worker: Worker, commits: Committing) -> None:
         """Let go what has not begun, commit once more, and keep the rest."""
         self.let_go(opening, worker, parked=False)
         if not opening.deposed:
+            self._flush(opening, worker)
             commits.leave(opening)
         opening.partition.suspend()
         opening.suspend()
@@ -231,6 +133,8 @@ class Group:
         opening.partition.close()
         opening.closed, opening.opened, opening.suspended = True, False, False
         commits.forsake(opening)
+        if was_open:
+            opening.channel.close()
         self._forget_waiting(opening, worker)
         if was_open:
             opening.check()
@@ -244,20 +148,25 @@ class Group:
         """All that a worker knew is gone, killed from outside or by a message that it ran."""
         worker, commits = self.workers[index]
         commits.abandon()
+        for opening in worker.assigned.values():
+            if opening.opened or opening.suspended:
+                opening.channel.close()
         if not self.report.exactly_once:
             for record in worker.publishing:
                 record.message.results += self.random() < 0.5  # sent; nobody knows whether it arrived
         if by_message:
-            self.taken_down.update(opening.nonce for opening in worker.assigned.values())
+            self.starting.taken_down.update(opening.nonce for opening in worker.assigned.values())
         self.workers[index] = self._worker()
         for number, owner in enumerate(self.owners):
             if owner == index:
                 self._assign(number, self.index(WORKERS))
         self.report.crashes += 1
 
-    def poisoned(self, worker: Worker, opening: Opening, offset: int) -> None:
+    def poisoned(self, crashed: Crashed) -> None:
         """A message has taken a worker down."""
-        number = opening.partition.number
+        partition, offset = crashed.record.partition, crashed.record.offset
+        worker = next(worker for worker, _ in self.workers if partition in worker.openings)
+        opening, number = worker.openings[partition], partition.number
         held, message = self.broker.committed[number], opening.log.at(offset)
         assert message is not None
         if held is not None and held.nonce == opening.nonce and not held.marks.left:
@@ -278,50 +187,12 @@ class Group:
             self._assign(number, self.index(WORKERS))
         self.report.recreated += 1
 
-    def flood(self, number: int) -> None:
-        """Tens of thousands behind one that is stuck, the commit of that, and perhaps a rebalance or a crash."""
-        opening, worker, commits = self.opening(number)
-        commits.inline(opening)
-        opening.log.produce(27_000, dense=True)
-        chance = 1.0 if self.report.calm else self.random()
-        taken = 0.3 < chance < 0.7
-        left = worker.rush(opening, 0.5 if taken or self.random() < 0.5 else 0.01)
-        opening.check()
-        commits.inline(opening)
-        if chance >= 0.7:
-            worker.through(left)
-        elif taken:
-            self.suspend(opening, worker, commits)
-            for record in left:
-                worker.leave(record)
-            self.open(opening)
-            opening, worker, commits = self.opening(number)
-        else:
-            self.crash(self.owners[number])
-            opening, worker, commits = self.opening(number)
-            self.open(opening)
-            opening, worker, commits = self.opening(number)
-            if opening.opened:
-                opening.check()
-        if opening.opened:
-            worker.rush(opening, 0)
-            self._try_all(worker, commits)
-            worker.through_ready(opening)
-            commits.inline(opening)
-
-    def _try_all(self, worker: Worker, commits: Commits) -> None:
-        """Bring trials to their end."""
-        for _ in range(1000):
-            if not worker.trials.active:
-                return
-            worker.trials.step()
-            worker.begin()
-            worker.answer()
-            if worker.hurried is not None and worker.hurried.opened:
-                commits.inline(worker.hurried)
-            worker.hurried = None
-
     # --- inside
+
+    def _flush(self, opening: Opening, worker: Worker) -> None:
+        """What was noted is durable before the partition may be somebody else's, if there is time for it."""
+        if self.random() < 0.7:
+            worker.promise(opening, opening.channel.flush())
 
     def _worker(self) -> Member:
         worker = Worker(self.factory, self.rng, self.report, self.broker)

@@ -14,6 +14,7 @@ from streamer.testing.model_broker import Log, Message
 from streamer.testing.report import Violation
 
 if TYPE_CHECKING:
+    from streamer.testing.model_journal import Channel
     from streamer.testing.model_transactions import Transaction
 
 State = tuple[int, int, bool, Trial | None, int]
@@ -47,6 +48,7 @@ class Opening:
         self.committing = self.deposed = self.fenced = False
         """A commit is on its way; somebody else has the partition, or even its producer."""
         self.transaction: Transaction | None = None
+        self.channel: Channel
         self.epoch = 0
         self.deposals = 0
         """How often somebody else got the partition: what was sampled before is of an older generation."""
@@ -147,6 +149,7 @@ class Opening:
             "suspicion.below": self.restarted_below,
             "has_room": (dense or sparse or bool(self.again)) and self.opened,
         }
+        self.channel.check(self.is_unfinished)
         for name, value in expected.items():
             found = attrgetter(name)(partition)
             if found != value:
@@ -155,6 +158,10 @@ class Opening:
             raise Violation("unfinished", f"{len(partition.ledger.unfinished)}, not {unfinished}")
         if partition.ledger.delivered != partition.ledger.finished + unfinished:
             raise Violation("counts", "what was delivered is neither finished nor unfinished")
+
+    def is_unfinished(self, offset: int) -> bool:
+        """Whether its task is still to be answered."""
+        return offset in self.pending or (offset >= self.position and offset not in self.restored)
 
     def _advance(self, position: int) -> None:
         self.position = max(position, self.position)

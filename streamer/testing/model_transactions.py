@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from streamer.kafka.record import Record
-from streamer.testing.model_commits import Commits, Sending
+from streamer.testing.model_committing import Committing, Sending
 from streamer.testing.model_opening import Opening
 from streamer.testing.report import Violation
 
@@ -19,7 +19,7 @@ class Transaction:
     """Its end was asked for, and what became of it nobody has said."""
 
 
-class Transactions(Commits):
+class Transactions(Committing):
     """One transaction at a time for each opening; the broker refuses those of producers that were fenced off.
 
     Checked here: exactly_once, key_order across owners, and that what is committed is exactly what has results.
@@ -44,15 +44,8 @@ class Transactions(Commits):
         self.unsent.append(sending)
         return True
 
-    def send(self, failing: float = 0.1) -> None:
-        """Take the first transaction a step further: write its commit, or ask for its end."""
-        if not self.unsent:
-            return
-        sending = self.unsent[0]
-        if sending.text is None:
-            sending.text = self.encode(sending)
-            return
-        del self.unsent[0]
+    def hand_over(self, sending: Sending, failing: float) -> None:
+        """Ask for its end."""
         opening = sending.opening
         transaction = opening.transaction
         assert transaction is not None
@@ -67,9 +60,9 @@ class Transactions(Commits):
             self._put_back(opening, transaction)
             return
         if chance < 1 - failing:
-            self._decide(transaction)
+            self.decide(transaction.sending)
         if chance < 1 - 2 * failing:
-            self._succeed(opening, transaction)
+            self.succeed(transaction.sending)
         else:
             self.report.unknown += 1
             transaction.asked = True
@@ -88,7 +81,7 @@ class Transactions(Commits):
         opening.epoch = self.broker.epochs[number]
         held, sending = self.broker.committed[number], transaction.sending
         if held is not None and (held.offset, held.text) == (sending.commit.frontier, sending.text):
-            self._succeed(opening, transaction)
+            self.succeed(transaction.sending)
         else:
             self._put_back(opening, transaction)
 
@@ -103,19 +96,8 @@ class Transactions(Commits):
             self.unsent.remove(transaction.sending)
             if self.random() < 0.5 and transaction.epoch == self.broker.epochs[opening.partition.number]:
                 transaction.sending.text = self.encode(transaction.sending)
-                self._decide(transaction)
+                self.decide(transaction.sending)
         self.look(opening)
-
-    def inline(self, opening: Opening) -> None:
-        """Write and commit at once, and well."""
-        self.settle(opening)
-        if self.sample(opening, whole=True):
-            transaction = opening.transaction
-            assert transaction is not None
-            self.unsent.remove(transaction.sending)
-            transaction.sending.text = self.encode(transaction.sending)
-            self._decide(transaction)
-            self._succeed(opening, transaction)
 
     def leave(self, opening: Opening) -> None:
         """All results that are there, and then the last commit."""
@@ -153,7 +135,7 @@ class Transactions(Commits):
                 and transaction.epoch == self.broker.epochs[number]
                 and self.random() < 0.5
             ):
-                self._decide(transaction)
+                self.decide(transaction.sending)
 
     def _answers(self, opening: Opening, most: int) -> list[Record]:
         answered = self.worker.answered
@@ -164,10 +146,10 @@ class Transactions(Commits):
                 raise Violation("late", f"{record!r} is not sent, though its partition is open")
         return records
 
-    def _decide(self, transaction: Transaction) -> None:
+    def decide(self, sending: Sending) -> None:
         """The broker commits it."""
-        sending = transaction.sending
-        log = sending.opening.log
+        transaction, log = sending.opening.transaction, sending.opening.log
+        assert transaction is not None
         for record in transaction.records:
             self.worker.arrive(record)
             if record.message.results > 1:
@@ -176,15 +158,16 @@ class Transactions(Commits):
                 if log.published.get(record.key, -1) >= record.offset:
                     raise Violation("key_order", f"{record!r} is published after {log.published[record.key]}")
                 log.published[record.key] = record.offset
-        assert sending.text is not None
-        self.apply(sending, sending.text)
+        self.apply(sending)
         self.report.transactions += 1
 
-    def _succeed(self, opening: Opening, transaction: Transaction) -> None:
+    def succeed(self, sending: Sending) -> None:
+        opening, transaction = sending.opening, sending.opening.transaction
+        assert transaction is not None
         opening.transaction = None
         for record in transaction.records:
             self.worker.finish(record)
-        self.acknowledge(transaction.sending)
+        self.acknowledge(sending)
 
     def _put_back(self, opening: Opening, transaction: Transaction) -> None:
         opening.transaction = None

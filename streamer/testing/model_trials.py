@@ -29,6 +29,8 @@ class Trials:
         self.sent = False
         self.ending = False
         self.active = False
+        self.clearing = False
+        """That nobody is on trial is being written; what comes meanwhile waits for it."""
 
     @property
     def kept(self) -> int:
@@ -65,10 +67,11 @@ class Trials:
         """Whatever can be done next without waiting."""
         if self.watched is not None:
             self._go_on(self.watched)
-        elif self.suspects:
+        elif self.suspects and not self.clearing:
             self._summon()
         elif self.active or self.held:
-            if self._write(None, None):
+            self.clearing = not self._write(None, None)
+            if not self.clearing:
                 self.review()
             if not self.active:
                 self.worker.ready += self.held

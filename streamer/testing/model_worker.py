@@ -2,11 +2,13 @@
 
 from random import Random
 
-from streamer.kafka.partition import Partition
-from streamer.kafka.record import ADMITTED, LOST, IllegalTransition, Record
+from streamer.kafka.record import ADMITTED, IllegalTransition, Record
 from streamer.testing.factory import Factory
 from streamer.testing.model_broker import Broker
+from streamer.testing.model_journal import Attempt
 from streamer.testing.model_opening import Opening
+from streamer.testing.model_results import Results
+from streamer.testing.model_task import Task
 from streamer.testing.model_trials import Trials
 from streamer.testing.report import Report, Violation
 
@@ -18,35 +20,27 @@ class Crashed(Exception):
         self.record = record
 
 
-class Worker:
+class Worker(Results):
     """One owner's memory, which a crash takes away as a whole; every action checks what it sees.
 
     Checked here: one_result (nothing polled is dropped), holes_survive (nothing finished runs again),
-    key_order, rebalance_keeps_work (nothing is begun twice by one owner), reach (nothing is begun that no commit
-    tells of), poison (only what is poisonous is written off), and that records are lost and late exactly when
-    they should be.
+    key_order (of what runs), rebalance_keeps_work (nothing is begun twice by one owner), reach (nothing is begun
+    that no commit tells of), and that records are lost exactly when they should be.
     """
 
     outstanding = 150
-    mishaps = 0.05
 
     def __init__(self, factory: Factory, random: Random, report: Report, broker: Broker) -> None:
-        self.random = random.random
-        self.report = report
+        super().__init__(factory, random, report)
+        self.factory = factory
         self.broker = broker
-        self.keyed = report.keyed
-        self.lanes = factory.lanes()
         self.trials = Trials(factory, random, self)
-        self.openings: dict[Partition, Opening] = {}
         self.assigned: dict[int, Opening] = {}
-        self.locked: dict[tuple[int, bytes], Record] = {}
         self.hurried: Opening | None = None
         """Something waits for a commit of it."""
         self.ready: list[Record] = []
         self.running: list[Record] = []
         self.parked: list[Record] = []
-        self.answered: list[Record] = []
-        self.publishing: list[Record] = []
 
     @property
     def busy(self) -> int:
@@ -87,7 +81,7 @@ class Worker:
     def begin(self) -> None:
         if not self.ready:
             return
-        record = self._pick(self.ready)
+        record = self.pick(self.ready)
         partition, offset = record.partition, record.offset
         opening = self.openings[partition]
         partition.about_to_begin(record)
@@ -99,150 +93,89 @@ class Worker:
             self.ready.append(record)
             self.hurried = opening
             return
-        if self._runs(opening, record, partition.begin(record)):
+        if self.runs(opening, record, partition.begin(record)):
             self._begun(opening, record)
+            memory = self.factory.memory(record, opening.channel, park=self.park, unpark=self.go_on)
+            record.work = Task(opening, memory, self.broker, self.report)
+            record.work.go_on()
 
     def answer(self) -> None:
-        """A coroutine ends, or its record is parked, or it takes the worker down."""
+        """A call ends, its task goes on or is parked, or takes the worker down."""
         if not self.running:
             return
-        record = self._pick(self.running)
+        record = self.pick(self.running)
+        task = self._task(record)
+        if not task.calling:
+            task.go_on()
+            if not task.over:
+                self.running.append(record)
+                return
+        else:
+            parks = self.random() < self.mishaps
+            if record.message.poison and not record.poison and not parks:
+                raise Crashed(record)
+            task.answered(later=parks)
+            if parks:
+                task.memory.park()
+                return
+            task.go_on()
+            if not task.over:
+                self.running.append(record)
+                return
         opening = self.openings[record.partition]
-        parks = self.random() < self.mishaps
-        if record.message.poison and not record.poison and not parks:
-            raise Crashed(record)
         opening.running -= 1
-        if not parks:
-            if self._kept(opening, record, record.partition.answer(record)):
-                self.answered.append(record)
-        elif self._kept(opening, record, record.partition.park(record)):
+        if self.kept(opening, record, record.partition.answer(record)):
+            self.answered.append(record)
+
+    def park(self, record: Record) -> None:
+        """All that its task does is wait."""
+        opening = self.openings[record.partition]
+        opening.running -= 1
+        if self.kept(opening, record, record.partition.park(record)):
             opening.parked.add(record.offset)
             self.parked.append(record)
             self.report.parked += 1
 
     def unpark(self) -> None:
-        if not self.parked:
-            return
-        record = self._pick(self.parked)
+        """One of those goes on."""
+        if self.parked:
+            self._task(self.pick(self.parked)).memory.unpark()
+
+    def go_on(self, record: Record) -> None:
+        """It need not wait any longer."""
         opening = self.openings[record.partition]
-        if self._runs(opening, record, record.partition.unpark(record)):
+        if self.runs(opening, record, record.partition.unpark(record)):
             opening.parked.discard(record.offset)
 
-    def publish(self) -> None:
-        """Send a result; while its partition is suspended it is kept."""
-        if not self.answered:
-            return
-        record = self._pick(self.answered)
-        if self.openings[record.partition].suspended:
-            self.answered.append(record)
-        elif self._kept(self.openings[record.partition], record, record.partition.publish(record)):
-            self.publishing.append(record)
+    def journal(self) -> None:
+        """Notes of one of the partitions are written, or what becomes of them is heard."""
+        openings = [o for o in self.assigned.values() if o.opened or o.suspended]
+        if openings:
+            opening = openings[int(self.random() * len(openings))]
+            self.promise(opening, opening.channel.write())
 
-    def sweep(self) -> None:
-        """Drop what was answered and has no partition any more."""
-        if not self.answered:
-            return
-        record = self._pick(self.answered)
-        opening = self.openings[record.partition]
-        if not opening.closed:
-            self.answered.append(record)
-        elif self._kept(opening, record, record.partition.publish(record)):
-            raise Violation("late", f"{record!r} is sent")
+    def promise(self, opening: Opening, settled: list[tuple[int, Attempt]]) -> None:
+        """These are durable: where the claim holds, they are not paid again."""
+        if settled and self.broker.claimed(opening):
+            for offset, which in settled:
+                message = opening.log.at(offset)
+                if message is not None:
+                    message.promised |= {which}
 
-    def acknowledge(self) -> None:
-        """The broker takes a result, or refuses it."""
-        if not self.publishing:
-            return
-        record = self._pick(self.publishing)
-        if self.random() < self.mishaps:
-            self.report.refused += 1
-            self.refuse(record)
-            return
-        self.arrive(record)
-        key, offset = record.key, record.offset
-        opening = self.openings[record.partition]
-        if self.keyed and key is not None:
-            if opening.published.get(key, -1) >= offset:
-                raise Violation("key_order", f"{record!r} is published after {opening.published[key]}")
-            opening.published[key] = offset
-        self.finish(record)
+    def truncate(self) -> None:
+        """Delete what no restore will read of the journals, as far as this worker knows."""
+        partitions = [opening.partition for opening in self.assigned.values()]
+        for number, to in self.factory.truncation(partitions).items():
+            held, topic = self.broker.committed[number], self.broker.journals[number]
+            if not self.report.tampered and (held is None or to > (held.marks.low_water or 0)):
+                raise Violation("paid_once", f"all below {to} is deleted, and {held} is committed")
+            self.report.truncated += max(0, to - topic.beginning)
+            topic.delete(to)
 
-    def arrive(self, record: Record) -> None:
-        """Its result is in the output topic."""
-        message = record.message
-        message.results += 1
-        self.report.results += 1
-        if record.poison:
-            self.report.dead_letters += 1
-            if not message.poison and message.unjust < 3:
-                raise Violation("poison", f"{record!r} is healthy, and a dead letter")
-
-    def refuse(self, record: Record) -> None:
-        """Its result, or a smaller one, is to be sent again."""
-        if self._kept(self.openings[record.partition], record, record.partition.refuse(record)):
-            self.answered.append(record)
-
-    def finish(self, record: Record) -> None:
-        opening = self.openings[record.partition]
-        if record.partition.finish(record) == opening.closed:
-            raise Violation("finish", f"{record!r} counts: {not opening.closed} is right")
-        if not opening.closed:
-            opening.pending.pop(record.offset, None)
-            opening.started.discard(record.offset)
-            if self.random() < 0.02:
-                self._finish_again(record)
-        self.leave(record)
-
-    def rush(self, opening: Opening, left: float) -> list[Record]:
-        """Poll while there is room and end all at once; returns those `left`: the first one and a share."""
-        kept: list[Record] = []
-        while opening.index < len(opening.log.messages) and opening.partition.has_room:
-            others, self.ready = self.ready, []
-            self.poll(opening, 500)
-            fresh, self.ready = self.ready, others
-            ending: list[Record] = []
-            for record in fresh:
-                if record.message.poison:
-                    self.ready.append(record)
-                    continue
-                stays = left and (not kept or self.random() < left)
-                (kept if stays else ending).append(record)
-            self.through(ending)
-        return kept
-
-    def through(self, records: list[Record]) -> None:
-        """Bring `records`, which may run, to their ends with nothing in their way, nor any commit."""
-        for record in records:
-            partition = record.partition
-            opening = self.openings[partition]
-            began = partition._run(record, ADMITTED)  # noqa: SLF001 - the reach is for others to test
-            if self._runs(opening, record, began):
-                self.running.pop()
-                opening.admitted.discard(record.offset)
-                opening.running -= 1
-                partition.answer(record)
-                partition.publish(record)
-                self.arrive(record)
-                self.finish(record)
-
-    def through_ready(self, opening: Opening) -> None:
-        """The same with all of an opening that may run."""
-        partition = opening.partition
-        going = [r for r in self.ready if r.partition is partition and not r.message.poison]
-        self.ready = [r for r in self.ready if r.partition is not partition or r.message.poison]
-        self.through(going)
-
-    def leave(self, record: Record) -> None:
-        if not self.keyed:
-            return
-        if record.key is not None and self.locked.get((record.partition.number, record.key)) is record:
-            del self.locked[record.partition.number, record.key]
-        following = self.lanes.leave(record)
-        if following is not None:
-            if following.state is LOST:
-                raise Violation("key_order", f"{following!r} is let in")
-            self.openings[following.partition].waiting.pop(following.offset, None)
-            self.push(following)
+    def _task(self, record: Record) -> Task:
+        task = record.work
+        assert isinstance(task, Task)
+        return task
 
     def _begun(self, opening: Opening, record: Record) -> None:
         offset, number = record.offset, record.partition.number
@@ -272,7 +205,7 @@ class Worker:
             return
         raise Violation("reach", f"{record!r} begins above {record.partition.reach.acknowledged}")
 
-    def _runs(self, opening: Opening, record: Record, began: bool) -> bool:
+    def runs(self, opening: Opening, record: Record, began: bool) -> bool:
         if began == opening.is_lost(record):
             raise Violation("lost", f"{record!r} begins: {not began} is right")
         if began:
@@ -281,28 +214,3 @@ class Worker:
         else:
             self.leave(record)
         return began
-
-    def _kept(self, opening: Opening, record: Record, kept: bool) -> bool:
-        if kept == opening.closed:
-            raise Violation("late", f"{record!r} is kept: {not kept} is right")
-        if not kept:
-            opening.late += 1
-            self.report.late += 1
-            if (opening.partition.running, opening.partition.late) != (opening.running, opening.late):
-                raise Violation("counts", f"{opening.running} run and {opening.late} are late")
-            self.leave(record)
-        return kept
-
-    def _finish_again(self, record: Record) -> None:
-        if record.partition.ledger.finish(record.offset):
-            raise Violation("finish", f"{record!r} is finished twice")
-        try:
-            record.partition.finish(record)
-        except IllegalTransition:
-            return
-        raise Violation("finish", f"{record!r} is acknowledged twice")
-
-    def _pick(self, records: list[Record]) -> Record:
-        at = int(self.random() * len(records))
-        records[at], records[-1] = records[-1], records[at]
-        return records.pop()

@@ -22,6 +22,13 @@ class Report:
     seed: int
     steps: int
     messages: int = 0
+    paid: int = 0
+    paid_again: int = 0
+    recalled: int = 0
+    journaled: int = 0
+    unjournaled: int = 0
+    truncated: int = 0
+    found: int = 0
     results: int = 0
     refused: int = 0
     parked: int = 0

@@ -1,9 +1,10 @@
 """A seeded simulator of everything that can happen to assigned partitions.
 
 It drives the very objects that source and sink consult: polls with gaps, answers and acknowledgements out of
-order, refused results, parked records, commits that fail, get lost or are acknowledged late, rebalances,
-crashes, topics made anew, and metadata that was cut, altered or written by others. What it checks is what users
-are promised; where that does not hold it raises `Violation`, with the name of the promise.
+order, refused results, parked records, tasks of several paid steps whose notes reach their journal in time, late
+or never, commits that fail, get lost or are acknowledged late, rebalances, crashes, topics made anew, and metadata
+that was cut, altered or written by others. What it checks is what users are promised; where that does not hold it
+raises `Violation`, with the name of the promise.
 """
 
 import argparse
@@ -12,7 +13,9 @@ import time
 from random import Random
 
 from streamer.testing.factory import Factory
-from streamer.testing.model_commits import Commits
+from streamer.testing.model_committing import Committing
+from streamer.testing.model_ending import Ending
+from streamer.testing.model_flood import flood
 from streamer.testing.model_group import PARTITIONS, WORKERS, Group
 from streamer.testing.model_opening import Opening
 from streamer.testing.model_worker import Crashed, Worker
@@ -28,7 +31,7 @@ def run(seed: int, steps: int, factory: Factory = _SUBJECT) -> Report:
     simulation = Simulation(seed, steps, factory)
     try:
         simulation.go()
-        simulation.settle()
+        Ending(simulation.group, simulation.report).settle()
     except Exception as error:
         where = f"seed {seed}, step {simulation.step} of {steps}"
         if not isinstance(error, Violation):
@@ -56,7 +59,8 @@ class Simulation:
             *[self._poll] * 6,
             *[self._produce] * 3,
             *[self._send] * 3,
-            *[self._sample, self._reply, self._unpark],
+            *[self._answer, self._journal] * 8,
+            *[self._sample, self._reply, self._unpark, self._truncate],
             *[self._try] * (8 if not report.calm else 0),
         ]
         rare = [*[self._move] * 20, *[self._thaw] * 6, *[self._crash] * 5, *[self._drain] * 4, self._recreate]
@@ -73,45 +77,14 @@ class Simulation:
                 else:
                     ordinary[int(self.random() * len(ordinary))]()
             except Crashed as crashed:
-                self._poisoned(crashed)
+                self.group.poisoned(crashed)
             if not step & 7:
                 self._check()
 
-    def settle(self) -> None:
-        """Let all work end, with nothing new in its way, and count."""
-        group = self.group
-        idle_rounds, before = 0, (0, 0, 0)
-        while idle_rounds < 5:
-            for number in range(PARTITIONS):
-                try:
-                    self._settle(number)
-                except Crashed as crashed:
-                    self._poisoned(crashed)
-            read = sum(group.opening(number)[0].index for number in range(PARTITIONS))
-            now = self.report.commits, self.report.crashes, read
-            idle_rounds, before = (idle_rounds + 1 if now == before else 0), now
-            # Who owns nothing any more still has what it ran when it lost it.
-            idle = not any(worker.busy for worker, _ in group.workers)
-            if idle and all(self._is_settled(number) for number in range(PARTITIONS)):
-                break
-        else:
-            raise Violation("one_result", "the work does not come to an end")
-        once = self.report.calm or self.report.exactly_once
-        for log, held in zip(group.broker.logs, group.broker.committed, strict=True):
-            counts = {message.results for message in log.messages}
-            if 0 in counts or (once and counts - {1}):
-                raise Violation("one_result", f"there are messages with {counts} results")
-            if held is None or held.offset != log.end:
-                raise Violation("frontier", f"{held} is committed at the end of {log.end}")
-            self.report.messages += len(log.messages)
-        for worker, _ in group.workers:
-            if len(worker.lanes) or worker.lanes.waiting:
-                raise Violation("key_order", "keys stay locked with nothing in them")
-
-    def _any(self) -> tuple[Worker, Commits]:
+    def _any(self) -> tuple[Worker, Committing]:
         return self.group.workers[int(self.random() * WORKERS)]
 
-    def _any_opening(self) -> tuple[Opening, Worker, Commits]:
+    def _any_opening(self) -> tuple[Opening, Worker, Committing]:
         return self.group.opening(int(self.random() * PARTITIONS))
 
     def _produce(self) -> None:
@@ -129,7 +102,7 @@ class Simulation:
         elif worker.busy < worker.outstanding + len(worker.trials.held) and worker.trials.admits(opening):
             worker.poll(opening, 1 + self.group.index(12))
 
-    def _open(self, opening: Opening, commits: Commits) -> None:
+    def _open(self, opening: Opening, commits: Committing) -> None:
         if self.random() < 0.3:
             self.group.knock(opening)
             return
@@ -148,7 +121,7 @@ class Simulation:
             worker.trials.step()
             self._hurry(worker, commits)
 
-    def _hurry(self, worker: Worker, commits: Commits) -> None:
+    def _hurry(self, worker: Worker, commits: Committing) -> None:
         opening, worker.hurried = worker.hurried, None
         if opening is not None and (opening.opened or opening.transaction is not None):
             commits.sample(opening)
@@ -159,6 +132,17 @@ class Simulation:
 
     def _answer(self) -> None:
         self._any()[0].answer()
+
+    def _journal(self) -> None:
+        """Notes go to their journal, or come there after all."""
+        late = self.group.broker.journals[self.group.index(PARTITIONS)]
+        if late.late and self.random() < 0.1:
+            late.arrive(self.group.index(len(late.late)))
+        else:
+            self._any()[0].journal()
+
+    def _truncate(self) -> None:
+        self._any()[0].truncate()
 
     def _unpark(self) -> None:
         self._any()[0].unpark()
@@ -207,11 +191,6 @@ class Simulation:
     def _crash(self) -> None:
         self.group.crash(self.group.index(WORKERS))
 
-    def _poisoned(self, crashed: Crashed) -> None:
-        record = crashed.record
-        worker = next(w for w, _ in self.group.workers if record.partition in w.openings)
-        self.group.poisoned(worker, worker.openings[record.partition], record.offset)
-
     def _drain(self) -> None:
         opening, worker, _ = self._any_opening()
         if opening.opened:
@@ -225,7 +204,7 @@ class Simulation:
         opening, worker, _ = self.group.opening(number)
         if not opening.opened or opening.draining or self.group.former() or worker.trials.active:
             return False
-        self.group.flood(number)
+        flood(self.group, number)
         return True
 
     def _check(self) -> None:
@@ -235,56 +214,6 @@ class Simulation:
             opening.check()
         if worker.lanes.waiting < sum(len(held.waiting) for held in worker.assigned.values()):
             raise Violation("key_order", f"only {worker.lanes.waiting} wait")
-
-    def _settle(self, number: int) -> None:
-        group = self.group
-        while group.former():
-            group.thaw()
-        opening, worker, commits = group.opening(number)
-        if opening.draining:
-            group.move(number)
-            return
-        if not opening.opened:
-            group.open(opening)
-            opening, worker, commits = group.opening(number)
-            if not opening.opened:
-                return
-        commits.inline(opening)
-        if opening.fenced:
-            group.fence_off()
-            return
-        worker.poll(opening, 1000, whole=True)
-        idle_rounds, before = 0, (-1, 0)
-        while idle_rounds < 20:
-            for each, its in group.workers:
-                for _ in range(max(20, len(each.ready))):
-                    each.begin()
-                    each.answer()
-                    each.unpark()
-                    if self.report.exactly_once:
-                        each.sweep()
-                    else:
-                        each.publish()
-                        each.acknowledge()
-                each.trials.step()
-                while its.unsent and self.report.exactly_once:
-                    its.send()
-                group.fence_off()
-                for held in list(each.assigned.values()):
-                    if held.opened:
-                        its.inline(held)
-            busy = sum(each.busy for each, _ in group.workers)
-            if not busy:
-                break
-            idle_rounds, before = (
-                (idle_rounds + 1 if (busy, self.report.commits) == before else 0),
-                (busy, self.report.commits),
-            )
-
-    def _is_settled(self, number: int) -> bool:
-        opening, _, _ = self.group.opening(number)
-        ended = opening.position == opening.log.end and not opening.pending
-        return ended and opening.acknowledged == opening.state(leaving=False)
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ from streamer.kafka.connection import Connection
 from streamer.kafka.journal.entries import origin
 from streamer.kafka.journal.log import Log
 from streamer.kafka.journal.memory import TaskMemory
-from streamer.kafka.journal.restoring import Owned, restore
-from streamer.kafka.journal.truncation import Truncation
+from streamer.kafka.journal.reading import owned
+from streamer.kafka.journal.restoring import restore
+from streamer.kafka.journal.truncation import Truncation, committed
 from streamer.kafka.journal.writer import JournalWriter
 from streamer.kafka.opening import Opening
 from streamer.kafka.partition import Partition
@@ -58,17 +59,13 @@ class Journals:
             there = await self.writer.producing.producer.partitions_for(opening[0].partition.topic)
             await grow(self.connection, self.topic, max(highest + 1, len(there)))
             await self.writer.producing.renew()
-        owned = {}
-        for partition, restored, start, nonce, identity in opening:
-            marks = restored.marks if restored is not None and not restored.topic_made_anew else None
-            owned[partition.number] = Owned(
-                nonce=nonce,
-                origin=origin(self.group, partition.topic, identity),
-                after=restored.nonce if marks is not None and restored is not None else None,
-                low_water=marks.low_water if marks is not None else None,
-                unfinished=start.unfinished,
+        owners = {
+            partition.number: owned(
+                restored, start.unfinished, nonce, origin(self.group, partition.topic, identity)
             )
-        channels = await restore(self.make_reader, self.writer, owned, self.warn)
+            for partition, restored, start, nonce, identity in opening
+        }
+        channels = await restore(self.make_reader, self.writer, owners, self.warn)
         return {partition: channels[partition.number].log for partition, *_ in opening}
 
     def count(self) -> int:
@@ -101,13 +98,7 @@ class Journals:
             return
         self.due = now + EVERY
         self.writer.tend()
-        self.truncation.tick(
-            lambda: {
-                p.number: p.checkpoint.low_water
-                for p in partitions
-                if p.is_open and p.checkpoint.low_water is not None
-            }
-        )
+        self.truncation.tick(lambda: committed(partitions))
 
     async def close(self, seconds: float) -> None:
         """Stop writing, bounded in time."""

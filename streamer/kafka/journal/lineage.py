@@ -26,13 +26,15 @@ def counting(entries: Sequence[tuple[int, Entry]], owner: bytes) -> list[tuple[i
             began.setdefault(entry.nonce, position)
     found = []
     current: bytes | None = owner
+    ended: set[bytes] = set()
     for position, entry in reversed(entries):
-        if current is None:  # nobody had committed: whoever wrote last before
+        if current is None and entry.nonce not in ended:  # nobody had committed: whoever wrote last before
             current = entry.nonce
         if entry.nonce != current:
             continue
         if isinstance(entry, Noted):
             found.append((position, entry))
         elif began[current] == position:
+            ended.add(current)
             current = entry.after
     return found[::-1]

@@ -49,14 +49,15 @@ class Log:
     * ``low_water`` is at or below every record that is needed: the last one written of an attempt of a task that
       is not forgotten. Without any it is the end, as far as that is known.
     * Tickets are settled in their order, each once; nothing is written twice but what failed and what grew old.
-    * The log stays short: with nothing waiting, all that is needed lies within the larger of `FEW` and `SHARE`
+    * The log stays short: with nothing waiting, all that is needed lies within the larger of ``few`` and `SHARE`
       times its number of records before the end.
     """
 
-    def __init__(self, nonce: bytes, origin: bytes, after: bytes | None) -> None:
+    def __init__(self, nonce: bytes, origin: bytes, after: bytes | None, *, few: int = FEW) -> None:
         self.nonce = nonce
         self.origin = origin
         self.after = after
+        self.few = few
         self.marker: int | None = None
         """Where the owner's marker is; None until it is written."""
         self.end = 0
@@ -241,7 +242,7 @@ class Log:
                 self._queue(kept)
 
     def _is_aged(self, position: int) -> bool:
-        return self.end - position > max(FEW, SHARE * len(self._needed))
+        return self.end - position > max(self.few, SHARE * len(self._needed))
 
     def _record(self, kept: Kept, marker: int) -> tuple[bytes, bytes] | None:
         entry = Noted(self.nonce, self.origin, marker, kept.offset, kept.outcome)

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from streamer.events import Outcome
-from streamer.kafka.journal.channel import Channel
+from streamer.kafka.journal.log import Log
 from streamer.kafka.record import PARKED, RUNNING, Record
+
+
+class Way(Protocol):
+    """How the notes of a partition's tasks get into its journal."""
+
+    @property
+    def log(self) -> Log: ...
+
+    @property
+    def closed(self) -> bool: ...
+
+    def note(self, offset: int, outcome: Outcome) -> int:
+        """Write it soon; its ticket."""
+        ...
+
+    async def settle(self, ticket: int) -> None:
+        """Return once it is durable, or there is no way any more."""
+        ...
 
 
 class TaskMemory:
@@ -22,7 +41,7 @@ class TaskMemory:
     def __init__(
         self,
         record: Record,
-        channel: Channel,
+        channel: Way,
         *,
         park: Callable[[Record], None],
         unpark: Callable[[Record], None],

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import KafkaError
 
 from streamer.kafka.connection import Connection
+from streamer.kafka.partition import Partition
 from streamer.kafka.topics import Unreachable, open_admin
 
 EVERY = 60.0
+
+
+def committed(partitions: Iterable[Partition]) -> dict[int, int]:
+    """The low waters of commits that the broker has acknowledged, by partition: below them nobody will read."""
+    known = (
+        (partition.number, partition.checkpoint.low_water) for partition in partitions if partition.is_open
+    )
+    return {number: low_water for number, low_water in known if low_water is not None}
 
 
 class Truncation:
@@ -34,12 +43,12 @@ class Truncation:
         self.told = False
         self.under_way: asyncio.Task[None] | None = None
 
-    def tick(self, committed: Callable[[], Mapping[int, int]]) -> None:
-        """Begin if it is time: ``committed`` gives the low waters of acknowledged commits, by partition."""
+    def tick(self, low_waters: Callable[[], Mapping[int, int]]) -> None:
+        """Begin if it is time: ``low_waters`` gives the low waters of acknowledged commits, by partition."""
         if self.loop.time() < self.due or (self.under_way is not None and not self.under_way.done()):
             return
         self.due = self.loop.time() + self.every
-        moved = {n: to for n, to in committed().items() if to > self.deleted.get(n, 0)}
+        moved = {n: to for n, to in low_waters().items() if to > self.deleted.get(n, 0)}
         if moved:
             self.under_way = self.loop.create_task(self.delete(moved))
 

@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from streamer.kafka.connection import Connection
 from streamer.kafka.journal.channel import Channel
 from streamer.kafka.journal.entries import Noted, decode
-from streamer.kafka.journal.restoring import Owned, restore
+from streamer.kafka.journal.reading import Owned
+from streamer.kafka.journal.restoring import restore
 from streamer.kafka.journal.writer import JournalWriter
 from streamer.kafka.outlet import BATCH_BYTES
 from streamer.kafka.topics import Wanted, ensure

@@ -52,5 +52,12 @@ def test_where_nothing_is_committed_it_is_whoever_wrote_last() -> None:
     assert counted(note(A, 0), note(A, 0), marker(C, None)) == [0, 1]
 
 
+def test_an_owner_that_knew_of_none_before_is_not_its_own_predecessor() -> None:
+    """Its marker was written twice, and its notes say that the second one counts."""
+    assert counted(
+        marker(A, None), note(A, 0), marker(B, None), marker(B, None), note(B, 3), marker(C, B)
+    ) == [1, 4]
+
+
 def test_an_empty_journal_has_nothing() -> None:
     assert counted() == counted(marker(C, A)) == []

@@ -7,7 +7,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streamer.kafka.journal import log as log_module
 from streamer.kafka.journal.entries import Epoch, Noted, decode, encode
 from streamer.kafka.journal.lineage import counting
 from streamer.kafka.journal.log import FEW, SHARE, Log
@@ -15,6 +14,7 @@ from tests.kafka.journal.outcomes import outcome
 
 MUCH = 10**6
 ORIGIN = b"origin--"
+A_FEW = 8
 
 
 def opened(nonce: bytes = b"me------", at: int = 0) -> Log:
@@ -182,8 +182,6 @@ class LogMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.few = log_module.FEW
-        log_module.FEW = 8
         self.serial = 0
         self.journal: list[Any] = []
         self.committed = (0, frozenset())
@@ -194,9 +192,6 @@ class LogMachine(RuleBasedStateMachine):
         self.under_way: dict[Log, list[Any]] = {}
         self.open(0)
 
-    def teardown(self) -> None:
-        log_module.FEW = self.few
-
     @property
     def owner(self) -> Log:
         return self.owners[-1]
@@ -205,7 +200,7 @@ class LogMachine(RuleBasedStateMachine):
     def open(self, lost: int) -> None:
         """The owner crashes, or thinks it is one still; another begins from what was committed."""
         before = self.owner.nonce if self.owners else None
-        log = Log(len(self.owners).to_bytes(8), ORIGIN, before)
+        log = Log(len(self.owners).to_bytes(8), ORIGIN, before, few=A_FEW)
         for _ in range(lost):
             self.append(log, log.take(MUCH))
             log.failed()
@@ -250,7 +245,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def mark(self, data: st.DataObject) -> None:
         """A marker that comes late, or of one that had the partition for a moment and never committed."""
-        passer_by = Log(b"passerby", ORIGIN, self.owner.nonce)
+        passer_by = Log(b"passerby", ORIGIN, self.owner.nonce, few=A_FEW)
         log = data.draw(st.sampled_from([passer_by, *self.owners]))
         self.journal.append((False, Epoch(log.nonce, ORIGIN, log.after)))
 
@@ -329,7 +324,7 @@ class LogMachine(RuleBasedStateMachine):
         for log in self.owners:
             if not log.waiting:
                 needed = len(log._needed)
-                assert log.end - log.low_water <= max(log_module.FEW, SHARE * needed)
+                assert log.end - log.low_water <= max(A_FEW, SHARE * needed)
 
     @precondition(lambda self: self.owner not in self.under_way)
     @rule()

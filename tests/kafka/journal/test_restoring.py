@@ -6,7 +6,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streamer.kafka.journal.restoring import starting_point
+from streamer.kafka.journal.reading import starting_point
 from streamer.kafka.journal.truncation import Truncation
 from streamer.kafka.topics import partitions
 from tests.kafka.journal.outcomes import outcome
