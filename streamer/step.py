@@ -24,7 +24,7 @@ ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 
 FORGOTTEN = (
     *("deadline", "started", "finished", "value", "error", "skipped", "winner", "answered"),
-    *("outcome", "recalled", "certain"),
+    *("outcome", "recalled", "certain", "agreement"),
 )
 """What a step that is run once more does not keep."""
 
@@ -49,6 +49,8 @@ class Step:
     error: BaseException | None = None
     skipped: str | None = None
     winner: int | None = None
+    agreement: float | None = None
+    """Of a consensus, how many agree: a share of all that were asked."""
     named = False
     combines = False
     children: dict[int | str, Step] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamer import fallback, map, parallel, race, retry, sequence, timeout
+from streamer import consensus, fallback, map, parallel, race, retry, sequence, timeout
 from streamer.engine import Engine
 from streamer.errors import CallFailed
 from streamer.limits import Slots
@@ -65,6 +65,15 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             {"op": st.just("race"), "of": several, "win_on": st.sampled_from(["success", "completion"])}
         ),
         st.fixed_dictionaries({"op": st.just("fallback"), "of": several}),
+        st.fixed_dictionaries(
+            {"op": st.just("consensus"), "of": st.lists(inner, min_size=2, max_size=4)}
+            | {
+                "strategy": st.sampled_from(["majority", "unanimous", "merge"]),
+                "compare": st.sampled_from(["exact", "similarity"]),
+                "minimum_agreement": st.sampled_from([0, 0.5, 1]),
+                "concurrency": st.sampled_from([None, 1, 2]),
+            }
+        ),
         st.fixed_dictionaries(
             {"op": st.just("sequence"), "of": several, "on_error": st.sampled_from(["stop", "continue"])}
         ),
@@ -163,6 +172,9 @@ class World:
                 return fallback(*[self.make(child) for child in of])
             case "sequence":
                 return sequence(*[self.make(child) for child in of], on_error=spec["on_error"])
+            case "consensus":
+                names = ("strategy", "compare", "minimum_agreement", "concurrency")
+                return consensus(*[self.make(child) for child in of], **{name: spec[name] for name in names})
             case "parallel":
                 children = [self.make(child) for child in of]
                 given = [{f"n{i}": child for i, child in enumerate(children)}] if spec["named"] else children

@@ -258,11 +258,10 @@ async def test_a_map_makes_a_task_of_each_item(rig):
     assert "`item.word` is undefined - at `$.task.prompt`" in result.value["children"][2]["error"]["message"]
 
 
-@pytest.mark.parametrize("kind", ["consensus", "workflow", "plan"])
+@pytest.mark.parametrize("kind", ["workflow", "plan"])
 async def test_kinds_of_a_later_version_are_failed_results_that_say_so(rig, kind):
     """Understood, not run, not pretended."""
     task = {
-        "consensus": {"tasks": [{"kind": "llm", "model": "echo:", "prompt": "x"}] * 2},
         "workflow": {"steps": [{"id": "a", "task": {"kind": "llm", "model": "echo:", "prompt": "x"}}]},
         "plan": {"goal": "win"},
     }[kind]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import reactivex as rx
 
-from streamer import fallback, map, parallel, race, retry, sequence, single, timeout
+from streamer import consensus, fallback, map, parallel, race, retry, sequence, single, timeout
 from streamer.operand import as_single
 from streamer.operators.deadline import deadline
 from streamer.providers.function import FunctionTarget
@@ -49,6 +49,7 @@ WRAPPED: dict[str, Callable[[Work], Any]] = {
     "map over an iterator": lambda work: map(lambda each: each(), iter([Work(1), work, work]), concurrency=2),
     "map as it comes": lambda work: map(lambda each: each(), slowly(Work(1), work), fail_fast=True),
     "sequence": lambda work: sequence(Work(1), work),
+    "consensus": lambda work: consensus(work, Work(1, "answer")),
     "all": lambda work: sequence(
         fallback(race(timeout(60)(retry(2)(parallel(work, called(work)))), Work(99, error=passing())))
     ),
