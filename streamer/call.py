@@ -44,6 +44,10 @@ class Call(Single[Any]):
         self.clock = clock
         self.task = task
 
+    @property
+    def asks(self) -> str:
+        return f"{self.name}:{self.model}"
+
     @abstractmethod
     async def perform(self, step: Step, attempt_id: str) -> Any:
         """Make the call; a Response, or the value itself."""

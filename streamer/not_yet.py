@@ -11,7 +11,6 @@ from streamer.tasks import TaskBase, Timeouts
 KINDS = frozenset({"workflow", "plan"})
 FIELDS: dict[str, tuple[str, ...]] = {
     "llm": ("response_schema", "tools", "guardrails", "stream"),
-    "race": ("hedge_delay",),
 }
 EVERYWHERE = ("priority", "resources")
 LOOK = {

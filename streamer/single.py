@@ -41,6 +41,7 @@ class Single(Observable[T], Generic[T]):
     context_window: int | None = None
     at: Run[T]
     """What it does at a step."""
+    _around: Single[Any] | None = None
     _subscribe = None
     _given: Callable[[Any], Single[T]] | None = None
 
@@ -63,6 +64,11 @@ class Single(Observable[T], Generic[T]):
     def lock(self) -> Any:  # type: ignore[override]
         """What RxPY's operators would synchronise on."""
         return RLock()
+
+    @property
+    def asks(self) -> str:
+        """Whom it asks, as far as it is known: those that ask the same take about as long."""
+        return self.kind if self._around is None else self._around.asks
 
     def given(self, previous: Any) -> Single[T]:
         """The same, told of the previous answer of a sequence; itself where there is no model to tell."""
@@ -189,4 +195,5 @@ class Single(Observable[T], Generic[T]):
             context_window=self.context_window,
         )
         single.task = self.task
+        single._around = self
         return single

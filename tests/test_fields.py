@@ -327,7 +327,14 @@ async def the_first_to_end_wins(world: World) -> None:
     assert (result.winner, result.status) == (1, Status.FAILED)
 
 
-refused("race", "hedge_delay", 0.5)
+@row("race", "hedge_delay")
+async def the_next_starts_only_after_it(world: World) -> None:
+    both = {"kind": "race", "tasks": [{**SLOW, "prompt": "9"}, {**SLOW, "prompt": "1"}]}
+    assert (await world.run({**both, "hedge_delay": 3})).duration == pytest.approx(4)
+    assert (await world.run({**both, "hedge_delay": "p95"})).duration == pytest.approx(3)
+    result = await world.run({**both, "hedge_delay": 10})
+    assert [child.status for child in result.each_child()] == [Status.SUCCEEDED, Status.SKIPPED]
+
 
 # --- fallback
 

@@ -114,7 +114,14 @@ class Compiler:
         )
 
     def race(self, task: Race, policy: Retry | None) -> Single[Any]:
-        return self.timed(race(*(self.single(c, policy) for c in task.tasks), win_on=task.win_on), task)
+        return self.timed(
+            race(
+                *(self.single(c, policy) for c in task.tasks),
+                win_on=task.win_on,
+                hedge_delay=task.hedge_delay,
+            ),
+            task,
+        )
 
     def fallback(self, task: Fallback, policy: Retry | None) -> Single[Any]:
         return self.timed(fallback(*(self.single(c, policy) for c in task.tasks), on=task.on), task)

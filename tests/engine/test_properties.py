@@ -63,6 +63,7 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         st.fixed_dictionaries(
             {"op": st.just("race"), "of": several, "win_on": st.sampled_from(["success", "completion"])}
+            | {"hedge_delay": st.sampled_from([None, 0.5, 1.5, "p95"])}
         ),
         st.fixed_dictionaries({"op": st.just("fallback"), "of": several}),
         st.fixed_dictionaries(
@@ -167,7 +168,9 @@ class World:
             case "callable":
                 return self.work(spec)
             case "race":
-                return race(*[self.make(child) for child in of], win_on=spec["win_on"])
+                return race(
+                    *[self.make(child) for child in of], win_on=spec["win_on"], hedge_delay=spec["hedge_delay"]
+                )
             case "fallback":
                 return fallback(*[self.make(child) for child in of])
             case "sequence":

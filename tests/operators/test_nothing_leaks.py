@@ -42,6 +42,7 @@ WRAPPED: dict[str, Callable[[Work], Any]] = {
     "deadline": lambda work: deadline(tomorrow())(work),
     "retry": lambda work: retry(2)(work),
     "race": lambda work: race(work, Work(99, error=passing())),
+    "hedge": lambda work: race(work, Work(99, error=passing()), hedge_delay=1),
     "fallback": lambda work: fallback(Work(1, error=passing()), work),
     "parallel": lambda work: parallel(work, Work(1)),
     "fail fast": lambda work: parallel(work, Work(99), work, concurrency=2, fail_fast=True),
