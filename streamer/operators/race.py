@@ -44,8 +44,8 @@ def race(
             msgspec.convert(hedge_delay, Seconds)
         except msgspec.ValidationError as error:
             raise ValueError(f"hedge_delay: {error}, or 'p95', not {hedge_delay!r}; in seconds.") from error
-    elif hedge_delay is None and hedging is not None:
-        raise ValueError("hedging goes with a hedge_delay.")
+    if hedging is not None and (hedge_delay is None or not isinstance(hedging, Hedging)):
+        raise ValueError(f"hedging is a Hedging, and goes with a hedge_delay; not {hedging!r}.")
     singles = [as_single(contender) for contender in contenders]
 
     async def run(step: Step) -> Any:
@@ -57,7 +57,8 @@ def race(
         win = None if journal is None else Win(journal, step, len(singles))
         winner = None if win is None else win.recall()
         asks = [single.asks for single in singles] if hedge_delay == "p95" else ()
-        starts = Starts(len(singles), hedge_delay, asks, hedging, winner)
+        known = hedging or scope.hedging or shared
+        starts = Starts(len(singles), hedge_delay, asks, known, winner)
 
         def won(index: int) -> None:
             step.winner = index
@@ -95,7 +96,7 @@ def race(
         finally:
             await children.stop()
             if hedge_delay == "p95" and (journal is None or not journal.restarted):
-                learn(hedging or shared, step, steps, singles)
+                learn(known, step, steps, singles)
         if journal is not None:
             joined(scope, steps)
         raise ChildrenFailed("race", dict(sorted(failures.items())), len(singles))
