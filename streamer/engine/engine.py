@@ -56,9 +56,10 @@ class Engine:
         steps_in_parallel()  # a wrong word is said now, not of every task
         self.answer = answer
         self.providers = providers
-        self.retry = retry
         self.retry_budget = affordable(retry_budget)
-        self.hedging = hedging
+        given = {"retry": retry, "retries_left": self.retry_budget, "hedging": hedging}
+        self.of_tasks = {name: value for name, value in given.items() if value is not None}
+        """What each task's scope is told."""
         self.slots = slots
         self.listener = listener
         self.cancel_grace = cancel_grace
@@ -92,12 +93,8 @@ class Engine:
         scope.slots = self.slots
         scope.listener = self.listener
         scope.compile = self.compile
-        if self.retry is not None:
-            scope.retry = self.retry
-        if self.retry_budget is not None:
-            scope.retries_left = self.retry_budget
-        if self.hedging is not None:
-            scope.hedging = self.hedging
+        if self.of_tasks:
+            vars(scope).update(self.of_tasks)
         if journal is not None:
             scope.journal = journal
             scope.park_after = self.park_after

@@ -59,10 +59,8 @@ def retry(
         policy = checked(msgspec.structs.asdict(max_attempts))
         if retry_on is not None and policy.retry_on is not None:
             raise ValueError("retry: retry_on is given twice, in the Retry and beside it.")
-    functions = {"retry_if_result": retry_if_result, "on_retry": on_retry, "on_failure": on_failure}
-    for name, function in functions.items():
-        if function is not None and not callable(function):
-            raise ValueError(f"{name} is a function, not {function!r}.")
+    if not (retry_if_result is on_retry is on_failure is None):
+        functions(retry_if_result=retry_if_result, on_retry=on_retry, on_failure=on_failure)
     if random is not None and not isinstance(random, Random):
         raise ValueError(f"random is a random.Random, not {random!r}.")
     wanted = chooser(policy.retry_on if retry_on is None else retry_on)
@@ -96,6 +94,8 @@ def retried(policy: Retry) -> Operator:
 
 class Attempts:
     """How something is attempted until it succeeds, or is given up."""
+
+    __slots__ = ("on_failure", "on_retry", "policy", "random", "refused", "wanted")
 
     def __init__(
         self,
@@ -147,7 +147,8 @@ class Attempts:
                 await tell(self.on_failure, error)
             raise
         finally:
-            step.retrying = around
+            if not around:
+                step.retrying = False
 
     async def worth(self, error: Exception, step: Step) -> bool:
         """Whether an error is worth another attempt, now or in the eyes of an earlier run."""
@@ -168,6 +169,13 @@ class Attempts:
         if self.on_retry is not None:
             await tell(self.on_retry, attempt, failed, left)
         await step.pause(left)
+
+
+def functions(**given: Any) -> None:
+    """Refuse what can't be called."""
+    for name, function in given.items():
+        if function is not None and not callable(function):
+            raise ValueError(f"{name} is a function, not {function!r}.")
 
 
 async def seen(answer: Any) -> Any:

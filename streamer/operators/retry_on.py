@@ -13,7 +13,7 @@ RetryOn = Collection[Category | str | type[Exception]] | Wanted | type[Exception
 def chooser(retry_on: RetryOn | None) -> Wanted:
     """Whether an error is worth another attempt; of exception types, subclasses count as well."""
     if retry_on is None:
-        return lambda error: category_of(error) in RETRIED
+        return passes
     if isinstance(retry_on, type | str):
         retry_on = (retry_on,)
     if not isinstance(retry_on, Collection):
@@ -29,6 +29,11 @@ def chooser(retry_on: RetryOn | None) -> Wanted:
             raise ValueError(f"retry_on: {kind.__name__} is no Exception; cancellation is never retried.")
     wanted = categories(item for item in retry_on if not isinstance(item, type))
     return lambda error: isinstance(error, types) or category_of(error) in wanted
+
+
+def passes(error: Exception) -> bool:
+    """Whether it is of what passes by itself."""
+    return category_of(error) in RETRIED
 
 
 def categories(names: Iterable[Category | str]) -> frozenset[Category]:
