@@ -13,6 +13,7 @@ import pytest
 from streamer.engine import Engine
 from streamer.errors import CallFailed, Category
 from streamer.events import RetryScheduled
+from streamer.operators.hedging import Hedging
 from streamer.providers import Registry, Request
 from streamer.providers.echo import Echo
 from streamer.providers.function import FunctionTarget
@@ -74,7 +75,7 @@ class World:
             registry.declare(answer, {"name": f"{name}:"})
         functions: dict[str, Callable[..., Any]] = {"add": self.add, "hang": self.hang, "fail": self.fail}
         targets = {name: FunctionTarget(function, name) for name, function in functions.items()}
-        self.engine = Engine(providers=registry, functions=targets, listener=self.heard)
+        self.engine = Engine(providers=registry, functions=targets, listener=self.heard, hedging=Hedging())
 
     async def run(self, task: dict[str, Any]) -> Result:
         return await self.engine.run(msgspec.convert(task, Task))

@@ -16,6 +16,7 @@ from streamer.errors import CallFailed
 from streamer.limits import Slots
 from streamer.operators import concurrent_map
 from streamer.operators.deadline import deadline
+from streamer.operators.hedging import Hedging
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry
 from streamer.results import Result, Status, Usage
@@ -168,9 +169,9 @@ class World:
             case "callable":
                 return self.work(spec)
             case "race":
-                return race(
-                    *[self.make(child) for child in of], win_on=spec["win_on"], hedge_delay=spec["hedge_delay"]
-                )
+                delay = spec["hedge_delay"]
+                hedging = Hedging() if delay else None
+                return race(*[self.make(child) for child in of], win_on=spec["win_on"], hedge_delay=delay, hedging=hedging)
             case "fallback":
                 return fallback(*[self.make(child) for child in of])
             case "sequence":
