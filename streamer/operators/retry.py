@@ -78,18 +78,33 @@ def retry(
 
 
 def retried(policy: Retry) -> Operator:
-    """The same by a task's own policy, which was judged before; a ``retry`` of the topology around it is nearer."""
+    """The same by a policy of a task, or of all tasks, which was judged before.
+
+    It gives way to a ``retry`` that is put around it, and to a policy of what it is put around.
+    """
     attempts = Attempts(policy)
 
     def operator(source: Operand) -> Single[Any]:
         single = as_single(source)
+        if retries_itself(single):
+            return single
 
         def run(step: Step) -> Coroutine[Any, Any, Any]:
             return single.at(step) if step.retrying else attempts.made(step, single.at)
 
-        return single.like(run, operator)
+        made = single.like(run, operator)
+        made.retries = policy
+        return made
 
     return operator
+
+
+def retries_itself(single: Single[Any]) -> bool:
+    """Whether it, or what it stands around, has a policy of its own."""
+    inner: Single[Any] | None = single
+    while inner is not None and inner.retries is None:
+        inner = inner.around
+    return inner is not None
 
 
 class Attempts:

@@ -24,7 +24,6 @@ class ProviderCall(Call):
     """A call of a provider with a conversation; whole or as a stream is the provider's choice."""
 
     kind = "llm"
-    retries: Retry | None = None
 
     def __init__(
         self,

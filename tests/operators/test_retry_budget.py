@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from streamer import Topology, fallback, parallel, race, retry, timeout
+from streamer import Pool, Topology, fallback, parallel, race, retry, timeout
 from streamer.engine import Engine
 from streamer.errors import CallFailed, Category, SettingsError
 from streamer.limits import ExtraCalls
@@ -193,6 +193,13 @@ class TestWhoseHolds:
     @pytest.mark.parametrize(("own", "made"), [(None, 2), (Retry(max_attempts=1), 1), (THRICE, 3)])
     async def test_the_topologys_for_tasks_that_say_nothing(self, own, made):
         assert await self.calls(lambda call: call, own, Retry(max_attempts=2)) == made
+
+    async def test_the_tasks_own_before_that_of_a_pool(self):
+        flaky = Flaky()
+        async with Pool(retry=5) as pool:
+            futures = [await pool.submit(flaky.ask(Llm(prompt="x", retry=own))) for own in (THRICE, None)]
+            results = await asyncio.gather(*futures)
+        assert [result.retries for result in results] == [2, 4]
 
     async def test_two_around_each_other_are_both_meant(self):
         assert await self.calls(lambda call: call.pipe(retry(2), retry(3))) == 6
