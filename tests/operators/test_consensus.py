@@ -10,6 +10,7 @@ from streamer import Status, consensus, timeout
 from streamer.engine import Engine
 from streamer.errors import CallFailed, Category, ChildrenFailed
 from streamer.tasks import Task
+from tests.engine.memory import Model, Runs
 from tests.operators.doubles import Work, cancelled_after, now, others, passing, result_of
 
 
@@ -138,6 +139,15 @@ def test_settings_are_judged_when_made(settings):
 def test_fewer_than_two_tasks_are_refused(tasks):
     with pytest.raises(ValueError, match="at least two"):
         consensus(*tasks)
+
+
+async def test_what_was_answered_before_a_crash_is_not_asked_again():
+    model = Model(lambda prompt, number: ({"a": 1, "b": 2, "c": 9}[prompt], "same"))
+    runs = Runs(lambda: consensus(*map(model.ask, "abc")))
+    await runs.crash(4)
+    result = await runs.end()
+    assert (result.value, result.agreement) == ("same", 1)
+    assert model.prompts == ["a", "b", "c", "c"]
 
 
 def ask(prompt: str, **fields: Any) -> dict[str, Any]:

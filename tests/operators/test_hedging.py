@@ -227,6 +227,16 @@ class TestJournal:
         await runs.end()
         assert [list(known.latest) for known in hedging.durations.values()] == [[1]]
 
+    async def test_while_the_first_backs_off_for_long_the_task_is_parked_until_the_next_ones_turn(self):
+        model = Model(lambda prompt, number: passing() if prompt == "a" else f"{prompt}!")
+        plan = lambda: race(  # noqa: E731
+            model.ask("a").retry(2, initial_delay=60), model.ask("b"), hedge_delay=10, hedging=generous()
+        )
+        runs = Runs(plan)
+        result = await runs.end()
+        assert (result.value, now()) == ("b!", 11)
+        assert runs.journal.parked[0] == (1, 10)
+
 
 @pytest.mark.parametrize("delay", [0, -1, float("nan"), True, "p99", float("inf")])
 def test_a_wrong_delay_is_refused(delay):
