@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations
 from math import isfinite
 from typing import Any
@@ -57,8 +58,10 @@ class Election:
         self.json = compare == "json"
         self.weights = None if weights is None else tuple(weights)
         self.needed = 1.0 if strategy == "unanimous" else minimum_agreement
-        weight = self.weights if strategy == "weighted" else None
-        self.vote = (1.0,) * asked if weight is None else weight
+        self.vote = (Fraction(1),) * asked
+        if weights is not None and strategy == "weighted":
+            # exact, as they were written: 0.1 and 0.2 weigh as much as 0.3, in whatever order they are added
+            self.vote = tuple(Fraction(repr(float(weight))) for weight in weights)
         self.total = sum(self.vote)
 
 
@@ -100,22 +103,24 @@ class Count:
     def possible(self) -> bool:
         """Whether the answers to come, should they all be the right ones, could still make it enough."""
         election = self.election
-        left = sum(election.vote[index] for index in self.open)
+        left = sum((election.vote[index] for index in self.open), Fraction())
         if election.strategy != "merge":
             most = self.most(self.keys)
         else:
-            most = min((self.most(self.field(name)) for name in self.names()), default=float(len(self.keys)))
-        return (most + left) / election.total + ROUNDING >= election.needed
+            most = min(
+                (self.most(self.field(name)) for name in self.names()), default=Fraction(len(self.keys))
+            )
+        return float((most + left) / election.total) + ROUNDING >= election.needed
 
-    def most(self, keys: dict[int, Any]) -> float:
+    def most(self, keys: dict[int, Any]) -> Fraction:
         """The most votes of one value, at most: where likeness counts, one to come may be like all the others."""
         vote = self.election.vote
         if self.election.compare.alike is not None:
-            return sum(vote[index] for index in keys)
-        votes: dict[Any, float] = {}
+            return sum((vote[index] for index in keys), Fraction())
+        votes: dict[Any, Fraction] = {}
         for index, key in keys.items():
-            votes[key] = votes.get(key, 0.0) + vote[index]
-        return max(votes.values(), default=0.0)
+            votes[key] = votes.get(key, Fraction()) + vote[index]
+        return max(votes.values(), default=Fraction())
 
     def verdict(self) -> Verdict:
         """What the answers so far amount to."""
@@ -131,11 +136,11 @@ class Count:
             index = min(votes, key=lambda index: (-weights[index], index))
         else:
             index = first(votes)
-        return Verdict(self.values[index], min(1.0, votes[index] / election.total), index)
+        return Verdict(self.values[index], float(votes[index] / election.total), index)
 
     def merged(self) -> Verdict:
         """An object of what most say of each of its fields."""
-        least = len(self.keys) / self.election.total
+        least = float(len(self.keys) / self.election.total)
         value: dict[str, Any] = {}
         for name in self.names():
             keys = self.field(name)
@@ -144,7 +149,7 @@ class Count:
                 least = 0.0
                 continue
             index = first(votes)
-            least = min(least, votes[index] / self.election.total)
+            least = min(least, float(votes[index] / self.election.total))
             if keys[index] is not ABSENT:
                 value[name] = self.keys[index][name][1]
         return Verdict(value, least, None)
@@ -158,7 +163,7 @@ class Count:
         keys = {index: fields[name][0] if name in fields else ABSENT for index, fields in self.keys.items()}
         return {index: key for index, key in keys.items() if key is not ABSTAINS}
 
-    def votes(self, keys: dict[int, Any]) -> dict[int, float]:
+    def votes(self, keys: dict[int, Any]) -> dict[int, Fraction]:
         """For each answer the votes of all that agree with it."""
         vote, alike = self.election.vote, self.election.compare.alike
         if alike is not None:
@@ -168,9 +173,9 @@ class Count:
                     near[one] += vote[other]
                     near[other] += vote[one]
             return near
-        sums: dict[Any, float] = {}
-        for index in sorted(keys):
-            sums[keys[index]] = sums.get(keys[index], 0.0) + vote[index]
+        sums: dict[Any, Fraction] = {}
+        for index, key in keys.items():
+            sums[key] = sums.get(key, Fraction()) + vote[index]
         return {index: sums[key] for index, key in keys.items()}
 
 
@@ -179,7 +184,7 @@ def both(alike: Any, one: Any, other: Any) -> bool:
     return one is other if one is ABSENT or other is ABSENT else bool(alike(one, other))
 
 
-def first(votes: dict[int, float]) -> int:
+def first(votes: dict[int, Fraction]) -> int:
     """The index with the most votes, of a tie the lowest."""
     return min(votes, key=lambda index: (-votes[index], index))
 

@@ -9,8 +9,9 @@ from streamer.errors import CallFailed, Category, ChildrenFailed, category_of, s
 from streamer.operand import as_single
 from streamer.operators.agreement import Count, Election, Verdict
 from streamer.operators.children import Children
-from streamer.operators.together import CONCURRENCY
+from streamer.operators.together import CONCURRENCY, whole
 from streamer.remembering import joined
+from streamer.settings import steps_in_parallel
 from streamer.single import Operand, Single
 from streamer.step import Step
 
@@ -37,9 +38,9 @@ def consensus(
     """
     election = Election(len(tasks), strategy, weights, compare, threshold, minimum_agreement)
     singles = [as_single(task) for task in tasks]
-    limit = CONCURRENCY if concurrency is None else concurrency
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"concurrency is a whole number of at least 1, not {concurrency!r}.")
+    limit = CONCURRENCY if concurrency is None else whole("concurrency", concurrency)
+    if not steps_in_parallel():
+        limit = 1
 
     async def run(step: Step) -> Any:
         step.combines = True

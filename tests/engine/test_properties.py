@@ -171,7 +171,12 @@ class World:
             case "race":
                 delay = spec["hedge_delay"]
                 hedging = Hedging() if delay else None
-                return race(*[self.make(child) for child in of], win_on=spec["win_on"], hedge_delay=delay, hedging=hedging)
+                return race(
+                    *[self.make(child) for child in of],
+                    win_on=spec["win_on"],
+                    hedge_delay=delay,
+                    hedging=hedging,
+                )
             case "fallback":
                 return fallback(*[self.make(child) for child in of])
             case "sequence":

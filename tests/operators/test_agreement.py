@@ -86,6 +86,7 @@ def outcome(*answers, **settings):
         (["a", "b", "b"], {"strategy": "weighted", "weights": [2, 1, 1]}, ("a", 0.5, False)),
         ([None, "b", "b"], {"strategy": "weighted", "weights": [6, 1, 1]}, ("b", 0.25, False)),
         (["a", "a", "a"], {"strategy": "weighted", "weights": [0.1, 0.2, 0.3]}, ("a", 1, True)),
+        (["a", "b", "b"], {"strategy": "weighted", "weights": [0.3, 0.1, 0.2], "minimum_agreement": 0.5}, ("a", 0.5, True)),
         (["a", "b", "b"], {"strategy": "best", "weights": [1, 3, 2]}, ("b", 0.667, True)),
         (["a", None, "b"], {"strategy": "best", "weights": [1, 3, 2]}, ("b", 0.333, False)),
         (["a", "b", "c"], {"strategy": "best", "weights": [1, 1, 0], "minimum_agreement": 0}, ("a", 0.333, True)),
