@@ -3,7 +3,17 @@
 from streamer.engine import Engine
 from streamer.functions import function, llm
 from streamer.observable import single
-from streamer.operators import concurrent_map, fallback, map, parallel, race, retry, sequence, timeout
+from streamer.operators import (
+    concurrent_map,
+    consensus,
+    fallback,
+    map,
+    parallel,
+    race,
+    retry,
+    sequence,
+    timeout,
+)
 from streamer.pool import Pool
 from streamer.results import Result, Status
 from streamer.single import Single
@@ -19,6 +29,7 @@ __all__ = [
     "Topology",
     "__version__",
     "concurrent_map",
+    "consensus",
     "fallback",
     "function",
     "llm",

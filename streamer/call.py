@@ -11,12 +11,13 @@ from msgspec import UNSET
 
 from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, Skipped, TimedOut, category_of
 from streamer.events import Answer, AttemptEnded, AttemptStarted, Outcome
-from streamer.limits import Slots
+from streamer.limits import ExtraCalls, Slots
 from streamer.providers.protocol import Response
 from streamer.remembering import Entry, rebuilt
 from streamer.results import Attempt, Status
 from streamer.scope import own_cancellation
 from streamer.single import Single
+from streamer.spending import draw
 from streamer.step import Step
 from streamer.tasks import TaskBase
 
@@ -32,6 +33,8 @@ class Call(Single[Any]):
     """
 
     journaled = False
+    extra: ExtraCalls | None = None
+    """The retry budget of whom it calls."""
     prompt_end = True
     """Whether a cancelled call ends at once, so that its clock needs no asyncio task of its own."""
 
@@ -43,6 +46,10 @@ class Call(Single[Any]):
         self.slots = slots
         self.clock = clock
         self.task = task
+
+    @property
+    def asks(self) -> str:
+        return f"{self.name}:{self.model}"
 
     @abstractmethod
     async def perform(self, step: Step, attempt_id: str) -> Any:
@@ -73,14 +80,19 @@ class Call(Single[Any]):
             raise TimedOut("The deadline has passed.", Category.DEADLINE)
         if scope.closed:
             raise Cancelled("Its task has its result already.")
+        if step.attempts is None:
+            step.attempts = []
+        elif step.attempts:
+            draw(step, self.extra)
+        if self.extra is not None:
+            step.extra = self.extra
+            self.extra.called(scope.loop.time())
         slots = self.slots
         scope.active += 1
         step.calling = self
         try:
             if slots is not None and not slots.take():
                 await slots.acquire()
-            if step.attempts is None:
-                step.attempts = []
             number = len(step.attempts) + 1 if entry is None else entry.number
             attempt_id = step.attempt_id = f"{scope.task_id}{step.path}#{number}"
             if entry is not None:

@@ -25,11 +25,11 @@ def failure(error: BaseException) -> Failure:
 
 
 def said(error: BaseException) -> str:
-    """What an exception says, as text that can travel; its type where it says nothing, or can't."""
+    """What an exception says, as text that can travel, its notes included; its type where it says nothing, or can't."""
     try:
-        text = str(error)
+        text = " ".join((str(error) or type(error).__name__, *getattr(error, "__notes__", ())))
     except Exception:
-        text = ""
+        text = type(error).__name__
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text
-    return text or type(error).__name__
+    return text

@@ -8,10 +8,9 @@ from streamer.errors import CallFailed, Category
 from streamer.tasks import KINDS as TASKS
 from streamer.tasks import TaskBase, Timeouts
 
-KINDS = frozenset({"consensus", "workflow", "plan"})
+KINDS = frozenset({"workflow", "plan"})
 FIELDS: dict[str, tuple[str, ...]] = {
     "llm": ("response_schema", "tools", "guardrails", "stream"),
-    "race": ("hedge_delay",),
 }
 EVERYWHERE = ("priority", "resources")
 LOOK = {

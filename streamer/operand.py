@@ -11,7 +11,7 @@ from reactivex import Observable
 
 from streamer.single import Operand, Run, Single
 from streamer.step import Step, current, restore
-from streamer.tasks import TaskBase
+from streamer.tasks import Function, Llm, TaskBase
 
 T = TypeVar("T")
 CALLS = (Single, TaskBase)
@@ -44,6 +44,12 @@ class Compiled(Single[Any]):
         super().__init__(kind=str(type(task).__struct_config__.tag))
         self.task = task
         self.previous = previous
+
+    @property
+    def asks(self) -> str:
+        task = self.task
+        named = task.model if isinstance(task, Llm) else task.name if isinstance(task, Function) else None
+        return named or self.kind
 
     def given(self, previous: Any) -> Single[Any]:
         return Compiled(cast("TaskBase", self.task), previous)

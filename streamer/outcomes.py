@@ -68,6 +68,7 @@ def result_of(
         queue_time=started - received,
         duration=finished - started,
         winner=UNSET if step.winner is None else step.winner,
+        agreement=UNSET if step.agreement is None else step.agreement,
         children=children,
     )
 
@@ -111,6 +112,8 @@ def child_error(child: Step) -> BaseException | None:
 
 def held(parent: Step, key: int | str, child: Step, value: Any) -> bool:
     """Whether the parent's value holds the child's: is it, or has it at the same place."""
+    if parent.agreement is not None:
+        return False
     if key == parent.winner:
         return value is child.value
     if parent.named:

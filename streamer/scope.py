@@ -12,8 +12,9 @@ from streamer.events import Event, Listener
 from streamer.limits import RunSlot
 
 if TYPE_CHECKING:
+    from streamer.operators.hedging import Hedging
     from streamer.single import Single
-    from streamer.tasks import TaskBase
+    from streamer.tasks import Retry, TaskBase
 
 T = TypeVar("T")
 CANCEL_GRACE = 1.0
@@ -30,6 +31,12 @@ class Scope(RunSlot):
     listener: Listener | None = None
     compile: Callable[[TaskBase], Single[Any]] | None = None
     when_empty: Callable[[], object] | None = None
+    retry: Retry | None = None
+    """How calls are retried whose tasks say nothing of it."""
+    retries_left: int | None = None
+    """How many attempts beyond the first its calls may still make; None is no limit."""
+    hedging: Hedging | None = None
+    """Of its races that have none of their own."""
     threads = 0
     """Those under way: they end when they like."""
     closed = False

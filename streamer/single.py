@@ -16,7 +16,7 @@ from reactivex.disposable import Disposable
 from streamer.errors import Cancelled
 from streamer.scope import Scope, own_cancellation
 from streamer.step import Step, current
-from streamer.tasks import TaskBase
+from streamer.tasks import Retry, TaskBase
 
 if TYPE_CHECKING:
     from streamer.results import Result
@@ -41,6 +41,10 @@ class Single(Observable[T], Generic[T]):
     context_window: int | None = None
     at: Run[T]
     """What it does at a step."""
+    around: Single[Any] | None = None
+    """What it stands around, at the same step."""
+    retries: Retry | None = None
+    """How it is retried unless a ``retry`` is put around it, for one that knows."""
     _subscribe = None
     _given: Callable[[Any], Single[T]] | None = None
 
@@ -63,6 +67,11 @@ class Single(Observable[T], Generic[T]):
     def lock(self) -> Any:  # type: ignore[override]
         """What RxPY's operators would synchronise on."""
         return RLock()
+
+    @property
+    def asks(self) -> str:
+        """Whom it asks, as far as it is known: those that ask the same take about as long."""
+        return self.kind if self.around is None else self.around.asks
 
     def given(self, previous: Any) -> Single[T]:
         """The same, told of the previous answer of a sequence; itself where there is no model to tell."""
@@ -189,4 +198,5 @@ class Single(Observable[T], Generic[T]):
             context_window=self.context_window,
         )
         single.task = self.task
+        single.around = self
         return single

@@ -14,6 +14,7 @@ from streamer.scope import Scope, own_cancellation
 if TYPE_CHECKING:
     from streamer.call import Call
     from streamer.events import Outcome
+    from streamer.limits import ExtraCalls
     from streamer.results import Attempt, Usage
     from streamer.single import Single
     from streamer.tasks import TaskBase
@@ -24,7 +25,7 @@ ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 
 FORGOTTEN = (
     *("deadline", "started", "finished", "value", "error", "skipped", "winner", "answered"),
-    *("outcome", "recalled", "certain"),
+    *("outcome", "recalled", "certain", "agreement", "extra", "drawn"),
 )
 """What a step that is run once more does not keep."""
 
@@ -49,6 +50,8 @@ class Step:
     error: BaseException | None = None
     skipped: str | None = None
     winner: int | None = None
+    agreement: float | None = None
+    """Of a consensus, how many agree: a share of all that were asked."""
     named = False
     combines = False
     children: dict[int | str, Step] | None = None
@@ -69,6 +72,12 @@ class Step:
     """Whether no earlier run of its task can have come to its end."""
     races = 0
     """How often it was run, if it is a race."""
+    retrying = False
+    """Whether a ``retry`` of the topology stands here, so that the task's own does not hold."""
+    extra: ExtraCalls | None = None
+    """The retry budget of whom it called."""
+    drawn = False
+    """Whether its next attempt was drawn from the budgets."""
     calling: Call | None = None
     """The call that is made here now; it waits for its provider's slot until ``asked``, when its attempt began."""
     asked: float | None = None

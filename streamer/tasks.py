@@ -161,6 +161,15 @@ class Consensus(TaskBase, tag="consensus", frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(ge=0, le=1)] = 0.8
     minimum_agreement: Annotated[float, Meta(ge=0, le=1)] = 0.6
 
+    def __post_init__(self) -> None:
+        if self.strategy not in ("weighted", "best"):
+            if self.weights is not None:
+                raise ValueError(f"`weights` go with `strategy` weighted and best, not with {self.strategy}")
+        elif self.weights is None or len(self.weights) != len(self.tasks):
+            raise ValueError(f"`strategy` {self.strategy} needs `weights`, one for each of `tasks`")
+        elif not any(self.weights):
+            raise ValueError("`weights` are not all 0")
+
 
 class Instead(Strict, frozen=True, kw_only=True):
     """What a step that failed counts as."""

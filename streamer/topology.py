@@ -13,8 +13,10 @@ from streamer.engine import Engine
 from streamer.errors import SettingsError
 from streamer.events import Listener
 from streamer.limits import Slots
+from streamer.operators.hedging import Hedging
 from streamer.providers.function import FunctionTarget
 from streamer.settings import resolve
+from streamer.spending import affordable
 from streamer.tasks import Retry, Task, TaskBase
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,7 +43,8 @@ class Topology:
 
     ``name`` (by default the input's) names the group and the topics of its own, such as ``NAME.dead-letters``.
     ``concurrency`` is how many tasks run at once in a worker, ``ordering`` is ``none`` or ``key``, ``retry`` holds
-    for calls whose tasks say nothing of it. With ``dead_letter_failed`` a task that fails or times out is a dead
+    for calls whose tasks say nothing of it, unless a ``retry`` is put around them; ``retry_budget`` is how many attempts
+    beyond the first all calls of one task may make together, ``hedging`` the budget of its hedged races. With ``dead_letter_failed`` a task that fails or times out is a dead
     letter besides. Further settings are those of :class:`streamer.settings.Settings`.
     Without ``@topology.task`` a task means what it says on the wire.
     """
@@ -53,6 +56,8 @@ class Topology:
         *,
         name: str | None = None,
         retry: Retry | None = None,
+        retry_budget: int | None = None,
+        hedging: Hedging | None = None,
         **settings: Any,
     ) -> None:
         for field, topic in (("input", input), ("output", output), ("name", name or input)):
@@ -74,6 +79,8 @@ class Topology:
         self.input = input
         self.output = output
         self.retry = retry
+        self.retry_budget = affordable(retry_budget)
+        self.hedging = hedging
         self.settings = {"input": input, "output": output, "group": self.name, **settings}
         self.functions: dict[str, FunctionTarget] = {}
         self.answer: Callable[[Any], Any] | None = None
@@ -146,6 +153,8 @@ class Topology:
             self.answer,
             functions=self.functions,
             retry=self.retry,
+            retry_budget=self.retry_budget,
+            hedging=self.hedging,
             slots=slots,
             listener=listener,
             park_after=resolve({}, self.settings, {}).settings.park_after

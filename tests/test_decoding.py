@@ -55,7 +55,9 @@ TASKS = {
     "fallback": Fallback(tasks=(Llm(prompt="Hello"),), on=(Category.QUOTA,)),
     "sequence": Sequence(tasks=(Llm(prompt="Hello"), Llm(prompt="You")), pass_result=True),
     "map": Map(items=(1, 2), task={"kind": "llm", "prompt": "{{ item }}"}, batch_size=2),
-    "consensus": Consensus(tasks=(Llm(prompt="Hello"), Llm(prompt="Hello")), weights=(1.0, 2.0)),
+    "consensus": Consensus(
+        tasks=(Llm(prompt="Hello"), Llm(prompt="Hello")), strategy="weighted", weights=(1.0, 2.0)
+    ),
     "workflow": Workflow(
         steps=(
             {"id": "a", "task": ASK, "on_error": {"value": 0}},
@@ -224,6 +226,10 @@ WRONG: list[tuple[Any, str]] = [
     ({"kind": "consensus", "tasks": []}, "$.tasks"),
     ({"kind": "consensus", "tasks": [ASK]}, "$.tasks"),
     ({"kind": "consensus", "tasks": [ASK, ASK], "threshold": 1.5}, "$.threshold"),
+    ({"kind": "consensus", "tasks": [ASK, ASK], "weights": [1, 2]}, "$"),
+    ({"kind": "consensus", "tasks": [ASK, ASK], "strategy": "best"}, "$"),
+    ({"kind": "consensus", "tasks": [ASK, ASK], "strategy": "weighted", "weights": [1]}, "$"),
+    ({"kind": "consensus", "tasks": [ASK, ASK], "strategy": "weighted", "weights": [0, 0]}, "$"),
     ({"kind": "map", "items": 5, "task": ASK}, "$.items"),
     ({"kind": "workflow", "steps": []}, "$.steps"),
     ({"kind": "plan", "goal": ""}, "$.goal"),

@@ -13,6 +13,7 @@ import pytest
 from streamer.engine import Engine
 from streamer.errors import CallFailed, Category
 from streamer.events import RetryScheduled
+from streamer.operators.hedging import Hedging
 from streamer.providers import Registry, Request
 from streamer.providers.echo import Echo
 from streamer.providers.function import FunctionTarget
@@ -45,12 +46,14 @@ HANGING: dict[str, dict[str, Any]] = {
         for kind in ("parallel", "race", "fallback", "sequence")
     },
     "map": {"kind": "map", "items": [1], "task": {**ASK, "model": "hang:"}},
+    "consensus": {"kind": "consensus", "tasks": [{**ASK, "model": "hang:"}] * 2},
 }
 FAILING: dict[str, dict[str, Any]] = {
     "llm": FAIL,
     "function": {"kind": "function", "name": "fail"},
     **{kind: {"kind": kind, "tasks": [FAIL]} for kind in ("parallel", "race", "fallback", "sequence")},
     "map": {"kind": "map", "items": [1], "task": FAIL},
+    "consensus": {"kind": "consensus", "tasks": [FAIL, ASK]},
 }
 
 
@@ -72,7 +75,7 @@ class World:
             registry.declare(answer, {"name": f"{name}:"})
         functions: dict[str, Callable[..., Any]] = {"add": self.add, "hang": self.hang, "fail": self.fail}
         targets = {name: FunctionTarget(function, name) for name, function in functions.items()}
-        self.engine = Engine(providers=registry, functions=targets, listener=self.heard)
+        self.engine = Engine(providers=registry, functions=targets, listener=self.heard, hedging=Hedging())
 
     async def run(self, task: dict[str, Any]) -> Result:
         return await self.engine.run(msgspec.convert(task, Task))
@@ -145,7 +148,7 @@ def fields_of(kind: type[msgspec.Struct]) -> list[str]:
 
 # --- kinds whose engine is to come are refused as a whole
 
-for kind in ("consensus", "workflow", "plan"):
+for kind in ("workflow", "plan"):
     for field in fields_of(KINDS[kind]):
 
         @row(kind, field)
@@ -163,7 +166,7 @@ for kind in HANGING:
     async def the_id_is_the_results(world: World, kind: str = kind) -> None:
         result = await world.run({**VALID[kind], "id": "q-17"})
         assert (result.task_id, result.status) == ("q-17", Status.SUCCEEDED)
-        assert all(child.task_id == "q-17/0" for child in result.each_child())
+        assert all(child.task_id == f"q-17/{at}" for at, child in enumerate(result.each_child()))
 
     @row(kind, "tag")
     async def the_tag_is_copied(world: World, kind: str = kind) -> None:
@@ -325,7 +328,14 @@ async def the_first_to_end_wins(world: World) -> None:
     assert (result.winner, result.status) == (1, Status.FAILED)
 
 
-refused("race", "hedge_delay", 0.5)
+@row("race", "hedge_delay")
+async def the_next_starts_only_after_it(world: World) -> None:
+    both = {"kind": "race", "tasks": [{**SLOW, "prompt": "9"}, {**SLOW, "prompt": "1"}]}
+    assert (await world.run({**both, "hedge_delay": 3})).duration == pytest.approx(4)
+    assert (await world.run({**both, "hedge_delay": "p95"})).duration == pytest.approx(3)
+    result = await world.run({**both, "hedge_delay": 10})
+    assert [child.status for child in result.each_child()] == [Status.SUCCEEDED, Status.SKIPPED]
+
 
 # --- fallback
 
@@ -418,6 +428,53 @@ async def one_value_of_all_items(world: World) -> None:
     task = {**VALID["function"], "arguments": ["{{ item }}", "{{ index }}"]}
     result = await world.run({"kind": "map", "items": [1, 2.5], "task": task, "reduce": "sum"})
     assert result.value == 4.5
+
+
+# --- consensus
+
+
+def votes(*prompts: str, **fields: Any) -> dict[str, Any]:
+    """A consensus of echoes."""
+    return {"kind": "consensus", "tasks": [{**ASK, "prompt": prompt} for prompt in prompts], **fields}
+
+
+@row("consensus", "tasks")
+async def the_value_is_what_they_agree_on(world: World) -> None:
+    result = await world.run(votes("a", "b", "a"))
+    assert (result.value, result.agreement) == ("a", pytest.approx(2 / 3))
+
+
+@row("consensus", "strategy")
+async def they_are_counted_by_it(world: World) -> None:
+    result = await world.run(votes("a", "b", "a", strategy="unanimous"))
+    assert result.error is not None
+    assert result.error.category is Category.NO_AGREEMENT
+
+
+@row("consensus", "weights")
+async def the_weights_are_votes(world: World) -> None:
+    assert (await world.run(votes("a", "b", "a", strategy="weighted", weights=[1, 8, 1]))).value == "b"
+
+
+@row("consensus", "compare")
+async def they_are_compared_by_it(world: World) -> None:
+    outcomes = [(await world.run(votes("It is 42.", "42", compare=c))).succeeded for c in ("exact", "number")]
+    assert outcomes == [False, True]
+
+
+@row("consensus", "threshold")
+async def so_similar_they_are_alike(world: World) -> None:
+    outcomes = [
+        (await world.run(votes("Paris", "Pariss", compare="similarity", threshold=t))).succeeded
+        for t in (0.8, 0.99)
+    ]
+    assert outcomes == [True, False]
+
+
+@row("consensus", "minimum_agreement")
+async def so_many_must_agree(world: World) -> None:
+    outcomes = [(await world.run(votes("a", "b", minimum_agreement=m))).succeeded for m in (0.5, 0.6)]
+    assert outcomes == [True, False]
 
 
 # --- retry
@@ -549,7 +606,7 @@ def test_every_row_is_of_a_field() -> None:
 async def test_a_task_without_them_is_not_refused(kind: str) -> None:
     """What is refused above is refused for the field, unless it is the kind."""
     result = await World().run(VALID[kind])
-    assert result.succeeded or kind in ("consensus", "workflow", "plan")
+    assert result.succeeded or kind in ("workflow", "plan")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from streamer.engine.rendered import made
 from streamer.engine.templates import Template
 from streamer.errors import CallFailed, Category
 from streamer.not_yet import refuse_fields, refuse_kind
-from streamer.operators import fallback, parallel, race, sequence, timeout
+from streamer.operators import consensus, fallback, parallel, race, sequence, timeout
 from streamer.operators.deadline import deadline
 from streamer.operators.map import Applied, mapped
 from streamer.operators.policy import Policy
@@ -20,7 +20,19 @@ from streamer.providers.function import FunctionCall, FunctionTarget
 from streamer.providers.registry import Registry
 from streamer.providers.target import clock_of
 from streamer.single import Single
-from streamer.tasks import KIND_OF, Fallback, Function, Llm, Map, Parallel, Race, Retry, Sequence, TaskBase
+from streamer.tasks import (
+    KIND_OF,
+    Consensus,
+    Fallback,
+    Function,
+    Llm,
+    Map,
+    Parallel,
+    Race,
+    Retry,
+    Sequence,
+    TaskBase,
+)
 
 ITEM = frozenset({"item", "index"})
 """What a map's task may name."""
@@ -43,6 +55,7 @@ class Compiler:
             Fallback: self.fallback,
             Sequence: self.sequence,
             Map: self.map,
+            Consensus: self.consensus,
         }
 
     def compile(self, task: TaskBase) -> Single[Any]:
@@ -101,7 +114,14 @@ class Compiler:
         )
 
     def race(self, task: Race, policy: Retry | None) -> Single[Any]:
-        return self.timed(race(*(self.single(c, policy) for c in task.tasks), win_on=task.win_on), task)
+        return self.timed(
+            race(
+                *(self.single(c, policy) for c in task.tasks),
+                win_on=task.win_on,
+                hedge_delay=task.hedge_delay,
+            ),
+            task,
+        )
 
     def fallback(self, task: Fallback, policy: Retry | None) -> Single[Any]:
         return self.timed(fallback(*(self.single(c, policy) for c in task.tasks), on=task.on), task)
@@ -132,6 +152,19 @@ class Compiler:
                 policy=Policy(task.require),
                 reduce=task.reduce,
                 callbacks=NOBODY,
+            ),
+            task,
+        )
+
+    def consensus(self, task: Consensus, policy: Retry | None) -> Single[Any]:
+        return self.timed(
+            consensus(
+                *(self.single(c, policy) for c in task.tasks),
+                strategy=task.strategy,
+                weights=task.weights,
+                compare=task.compare,
+                threshold=task.threshold,
+                minimum_agreement=task.minimum_agreement,
             ),
             task,
         )

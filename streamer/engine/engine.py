@@ -16,6 +16,7 @@ from streamer.events import Listener, TaskEnded, TaskJournal
 from streamer.limits import Slots
 from streamer.not_yet import refuse_fields
 from streamer.operand import CALLS, as_single, resolve
+from streamer.operators.hedging import Hedging
 from streamer.outcomes import result_of
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry, default_registry
@@ -23,6 +24,7 @@ from streamer.results import Result
 from streamer.scope import CANCEL_GRACE, PARK_AFTER, Scope, own_cancellation
 from streamer.settings import steps_in_parallel
 from streamer.single import Single
+from streamer.spending import affordable
 from streamer.step import Step, Watched, current, restore
 from streamer.tasks import KIND_OF, Retry, TaskBase
 
@@ -32,7 +34,8 @@ class Engine:
 
     ``answer`` is a topology's function from a task to a Single, a Task or a value; without it a task of the wire
     means what it says. ``slots`` are the run slots: whoever runs a task holds one, and a back-off lends it to
-    others. ``cancel_grace`` is how many seconds a cancelled call is awaited. A back-off of ``park_after`` seconds and
+    others. ``retry_budget`` is how many attempts beyond the first all calls of one task may make together, ``hedging``
+    what its hedged races know and may spend. ``cancel_grace`` is how many seconds a cancelled call is awaited. A back-off of ``park_after`` seconds and
     more is long: a task that has a journal and does nothing else is parked.
     """
 
@@ -43,6 +46,8 @@ class Engine:
         functions: Mapping[str, FunctionTarget] | None = None,
         providers: Registry = default_registry,
         retry: Retry | None = None,
+        retry_budget: int | None = None,
+        hedging: Hedging | None = None,
         slots: Slots | None = None,
         listener: Listener | None = None,
         cancel_grace: float = CANCEL_GRACE,
@@ -51,6 +56,10 @@ class Engine:
         steps_in_parallel()  # a wrong word is said now, not of every task
         self.answer = answer
         self.providers = providers
+        self.retry_budget = affordable(retry_budget)
+        given = {"retry": retry, "retries_left": self.retry_budget, "hedging": hedging}
+        self.of_tasks = {name: value for name, value in given.items() if value is not None}
+        """What each task's scope is told."""
         self.slots = slots
         self.listener = listener
         self.cancel_grace = cancel_grace
@@ -84,6 +93,8 @@ class Engine:
         scope.slots = self.slots
         scope.listener = self.listener
         scope.compile = self.compile
+        if self.of_tasks:
+            vars(scope).update(self.of_tasks)
         if journal is not None:
             scope.journal = journal
             scope.park_after = self.park_after

@@ -1,6 +1,7 @@
 """Limits: named objects, shared by all who name them."""
 
 from streamer.limits.concurrency import Slots
+from streamer.limits.extra import ExtraCalls
 from streamer.limits.lending import RunSlot
 
-__all__ = ["RunSlot", "Slots"]
+__all__ = ["ExtraCalls", "RunSlot", "Slots"]

@@ -1,6 +1,7 @@
 """What composes: one operator per file, each written once, on coroutine functions."""
 
 from streamer.operators.concurrent_map import concurrent_map
+from streamer.operators.consensus import consensus
 from streamer.operators.fallback import fallback
 from streamer.operators.map import map
 from streamer.operators.parallel import parallel
@@ -9,4 +10,14 @@ from streamer.operators.retry import retry
 from streamer.operators.sequence import sequence
 from streamer.operators.timeout import timeout
 
-__all__ = ["concurrent_map", "fallback", "map", "parallel", "race", "retry", "sequence", "timeout"]
+__all__ = [
+    "concurrent_map",
+    "consensus",
+    "fallback",
+    "map",
+    "parallel",
+    "race",
+    "retry",
+    "sequence",
+    "timeout",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from math import inf
 from typing import Any
 
 from streamer.errors import Cancelled
@@ -50,14 +51,20 @@ class Children:
         if self.wake is not None and not self.wake.done():
             self.wake.set_result(None)
 
-    async def next(self) -> list[int]:
-        """The children that have ended since the last call, in input order: at least one, unless it was roused."""
+    async def next(self, until: float = inf) -> list[int]:
+        """The children that have ended since the last call, in input order; none if it was roused, or then.
+
+        ``until`` is on the loop's clock.
+        """
         if not self.ended:
-            self.wake = self.scope.loop.create_future()
+            wake = self.wake = self.scope.loop.create_future()
+            timer = None if until == inf else self.scope.loop.call_at(until, self.rouse)
             try:
-                await self.wake
+                await wake
             finally:
                 self.wake = None
+                if timer is not None:
+                    timer.cancel()
         ended = sorted(self.ended)
         self.ended.clear()
         return ended

@@ -9,7 +9,7 @@ from typing import Any
 from streamer.errors import FINAL, CallFailed, Category, ChildrenFailed, category_of
 from streamer.operand import as_single
 from streamer.operators.race import widest
-from streamer.operators.retry import categories
+from streamer.operators.retry_on import categories
 from streamer.scope import own_cancellation
 from streamer.single import Operand, Single
 from streamer.step import Step

@@ -1,4 +1,4 @@
-"""What users hear while children run: their callbacks, whose errors change nothing."""
+"""What users hear while something runs: their callbacks, whose errors change nothing."""
 
 from __future__ import annotations
 

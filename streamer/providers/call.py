@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from inspect import isawaitable
 from types import CoroutineType
 from typing import Any
@@ -12,11 +12,12 @@ from msgspec import UNSET
 from streamer.call import Call
 from streamer.errors import CallFailed, Category
 from streamer.limits import Slots
+from streamer.operators.retry import Attempts
 from streamer.providers.conversation import handed_over
 from streamer.providers.protocol import Chunk, Provider, Request, Response
 from streamer.single import Single
 from streamer.step import Step
-from streamer.tasks import Message, TaskBase
+from streamer.tasks import Message, Retry, TaskBase
 
 
 class ProviderCall(Call):
@@ -45,7 +46,7 @@ class ProviderCall(Call):
         self.context_window = getattr(provider, "context_window", None)
 
     def copy(self, messages: tuple[Message, ...], clock: float | None) -> ProviderCall:
-        return ProviderCall(
+        call = type(self)(
             self.provider,
             self.name,
             self.model,
@@ -56,6 +57,11 @@ class ProviderCall(Call):
             clock,
             self.journaled,
         )
+        if self.extra is not None:
+            call.extra = self.extra
+        if self.retries is not None:
+            call.retries = self.retries
+        return call
 
     def question(self) -> Any:
         return self.name, self.model, self.messages, self.parameters
@@ -90,6 +96,14 @@ class ProviderCall(Call):
         finally:
             if slots is not None:
                 slots.give()
+
+
+class RetriedCall(ProviderCall):
+    """A call whose task, or topology, says how it is retried; a ``retry`` that is put around it is nearer."""
+
+    def at(self, step: Step) -> Coroutine[Any, Any, Any]:
+        attempt = super().at
+        return attempt(step) if step.retrying else Attempts(self.retries or Retry()).made(step, attempt)
 
 
 async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from streamer.errors import CallFailed, Category
-from streamer.limits import Slots
+from streamer.errors import CallFailed, Category, SettingsError
+from streamer.limits import ExtraCalls, Slots
 from streamer.not_yet import refuse_fields
-from streamer.providers.call import ProviderCall
+from streamer.providers.call import ProviderCall, RetriedCall
 from streamer.providers.conversation import conversation
 from streamer.providers.protocol import Provider, Request
-from streamer.tasks import Llm, Message, Timeouts
+from streamer.step import current
+from streamer.tasks import Llm, Message, Retry, Timeouts
 
 
 class Wrapped:
@@ -37,13 +38,18 @@ class Target:
         self.name = scheme
         self.model = rest.partition("?")[0] or None
         self.journaled: bool = settings.get("journal", not getattr(provider, "free", False))
+        budget = settings.get("retry_budget")
+        try:
+            self.extra = budget if budget is None or isinstance(budget, ExtraCalls) else ExtraCalls(budget)
+        except SettingsError as error:
+            raise SettingsError(f"retry_budget of provider {name!r}: {error}") from error
         limit = settings.get("concurrency")
         self.slots = Slots(limit, f"concurrency of provider {name!r}") if limit is not None else None
 
     def __call__(self, task: Any) -> ProviderCall:
         if isinstance(task, Llm):
             refuse_fields(task, "llm")
-            return self.call(task, conversation(task), clock_of(task))
+            return self.call(task, conversation(task), clock_of(task), task.retry or default_retry())
         if isinstance(task, str):
             return self.call(None, (Message(role="user", content=task),))
         if isinstance(task, list | tuple) and all(isinstance(message, Message) for message in task):
@@ -56,11 +62,15 @@ class Target:
         )
 
     def call(
-        self, task: Llm | None, messages: tuple[Message, ...], clock: float | None = None
+        self,
+        task: Llm | None,
+        messages: tuple[Message, ...],
+        clock: float | None = None,
+        retry: Retry | None = None,
     ) -> ProviderCall:
-        """One call; ``clock`` is the attempt's, in seconds."""
+        """One call; ``clock`` is the attempt's, in seconds, and ``retry`` holds where no other is nearer."""
         parameters = task.parameters if task is not None else None
-        return ProviderCall(
+        call = (ProviderCall if retry is None else RetriedCall)(
             self.provider,
             self.name,
             self.model,
@@ -71,6 +81,11 @@ class Target:
             clock,
             self.journaled,
         )
+        if self.extra is not None:
+            call.extra = self.extra
+        if retry is not None:
+            call.retries = retry
+        return call
 
     async def close(self) -> None:
         """Close what the provider keeps open."""
@@ -82,3 +97,9 @@ class Target:
 def clock_of(task: Llm) -> float | None:
     """The seconds that a task gives to one attempt."""
     return task.timeout.attempt if isinstance(task.timeout, Timeouts) else task.timeout
+
+
+def default_retry() -> Retry | None:
+    """What the topology whose function makes this call says for tasks that say nothing."""
+    step = current.get()
+    return None if step is None else step.scope.retry

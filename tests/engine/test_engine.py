@@ -298,7 +298,7 @@ class TestFailures:
             ({"kind": "function", "name": "nobody"}, "nobody"),
             ({"kind": "map", "items": "{{ inputs.all }}", "task": ASK}, "`items` is an array"),
             ({"kind": "map", "items": [], "task": {**ASK, "prompt": "{{ itm }}"}}, "at `$.task.prompt`"),
-            ({"kind": "consensus", "tasks": [ASK, ASK]}, "consensus"),
+            ({"kind": "consensus", "tasks": [ASK, {"kind": "plan", "goal": "x"}]}, "plan"),
             ({**ASK, "priority": 0}, "priority"),
             ({"kind": "race", "tasks": [ASK, {**ASK, "stream": True}]}, "stream"),
         ],

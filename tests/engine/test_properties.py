@@ -10,12 +10,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamer import fallback, map, parallel, race, retry, sequence, timeout
+from streamer import consensus, fallback, map, parallel, race, retry, sequence, timeout
 from streamer.engine import Engine
 from streamer.errors import CallFailed
 from streamer.limits import Slots
 from streamer.operators import concurrent_map
 from streamer.operators.deadline import deadline
+from streamer.operators.hedging import Hedging
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry
 from streamer.results import Result, Status, Usage
@@ -63,8 +64,18 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         st.fixed_dictionaries(
             {"op": st.just("race"), "of": several, "win_on": st.sampled_from(["success", "completion"])}
+            | {"hedge_delay": st.sampled_from([None, 0.5, 1.5, "p95"])}
         ),
         st.fixed_dictionaries({"op": st.just("fallback"), "of": several}),
+        st.fixed_dictionaries(
+            {"op": st.just("consensus"), "of": st.lists(inner, min_size=2, max_size=4)}
+            | {
+                "strategy": st.sampled_from(["majority", "unanimous", "merge"]),
+                "compare": st.sampled_from(["exact", "similarity"]),
+                "minimum_agreement": st.sampled_from([0, 0.5, 1]),
+                "concurrency": st.sampled_from([None, 1, 2]),
+            }
+        ),
         st.fixed_dictionaries(
             {"op": st.just("sequence"), "of": several, "on_error": st.sampled_from(["stop", "continue"])}
         ),
@@ -158,11 +169,21 @@ class World:
             case "callable":
                 return self.work(spec)
             case "race":
-                return race(*[self.make(child) for child in of], win_on=spec["win_on"])
+                delay = spec["hedge_delay"]
+                hedging = Hedging() if delay else None
+                return race(
+                    *[self.make(child) for child in of],
+                    win_on=spec["win_on"],
+                    hedge_delay=delay,
+                    hedging=hedging,
+                )
             case "fallback":
                 return fallback(*[self.make(child) for child in of])
             case "sequence":
                 return sequence(*[self.make(child) for child in of], on_error=spec["on_error"])
+            case "consensus":
+                names = ("strategy", "compare", "minimum_agreement", "concurrency")
+                return consensus(*[self.make(child) for child in of], **{name: spec[name] for name in names})
             case "parallel":
                 children = [self.make(child) for child in of]
                 given = [{f"n{i}": child for i, child in enumerate(children)}] if spec["named"] else children

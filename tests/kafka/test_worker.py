@@ -258,11 +258,21 @@ async def test_a_map_makes_a_task_of_each_item(rig):
     assert "`item.word` is undefined - at `$.task.prompt`" in result.value["children"][2]["error"]["message"]
 
 
-@pytest.mark.parametrize("kind", ["consensus", "workflow", "plan"])
+async def test_a_consensus_says_how_many_agree(rig):
+    tasks = [{"kind": "llm", "model": "echo:", "prompt": text} for text in ("It is 42.", "24", "42")]
+    async with rig.worker():
+        await rig.produce([{"id": "a", "kind": "consensus", "compare": "number", "tasks": tasks}])
+        await rig.produce([{"id": "b", "kind": "consensus", "tasks": tasks}])
+        results = {result.value["task_id"]: result.value for result in await rig.read(2)}
+    assert (results["a"]["value"], round(results["a"]["agreement"], 2)) == ("It is 42.", 0.67)
+    assert (results["b"]["error"]["category"], results["b"]["value"]) == ("no_agreement", None)
+    assert "winner" not in results["a"]
+
+
+@pytest.mark.parametrize("kind", ["workflow", "plan"])
 async def test_kinds_of_a_later_version_are_failed_results_that_say_so(rig, kind):
     """Understood, not run, not pretended."""
     task = {
-        "consensus": {"tasks": [{"kind": "llm", "model": "echo:", "prompt": "x"}] * 2},
         "workflow": {"steps": [{"id": "a", "task": {"kind": "llm", "model": "echo:", "prompt": "x"}}]},
         "plan": {"goal": "win"},
     }[kind]

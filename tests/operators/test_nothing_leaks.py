@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import reactivex as rx
 
-from streamer import fallback, map, parallel, race, retry, sequence, single, timeout
+from streamer import consensus, fallback, map, parallel, race, retry, sequence, single, timeout
 from streamer.operand import as_single
 from streamer.operators.deadline import deadline
+from streamer.operators.hedging import Hedging
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry
 from tests.operators.doubles import Work, cancelled_after, now, others, passing
@@ -42,6 +43,7 @@ WRAPPED: dict[str, Callable[[Work], Any]] = {
     "deadline": lambda work: deadline(tomorrow())(work),
     "retry": lambda work: retry(2)(work),
     "race": lambda work: race(work, Work(99, error=passing())),
+    "hedge": lambda work: race(work, Work(99, error=passing()), hedge_delay=1, hedging=Hedging()),
     "fallback": lambda work: fallback(Work(1, error=passing()), work),
     "parallel": lambda work: parallel(work, Work(1)),
     "fail fast": lambda work: parallel(work, Work(99), work, concurrency=2, fail_fast=True),
@@ -49,6 +51,7 @@ WRAPPED: dict[str, Callable[[Work], Any]] = {
     "map over an iterator": lambda work: map(lambda each: each(), iter([Work(1), work, work]), concurrency=2),
     "map as it comes": lambda work: map(lambda each: each(), slowly(Work(1), work), fail_fast=True),
     "sequence": lambda work: sequence(Work(1), work),
+    "consensus": lambda work: consensus(work, Work(1, "answer")),
     "all": lambda work: sequence(
         fallback(race(timeout(60)(retry(2)(parallel(work, called(work)))), Work(99, error=passing())))
     ),

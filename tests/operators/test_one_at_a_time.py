@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamer import Engine, Topology, map, parallel
+from streamer import Engine, Topology, consensus, map, parallel
 from streamer.errors import SettingsError
 from tests.operators.doubles import Work, now
 
@@ -19,6 +19,8 @@ async def test_false_means_one_after_another(monkeypatch, said, seconds):
     assert now() == seconds
     await map(lambda _: Work(1)(), range(3))
     assert now() == 2 * seconds
+    await consensus(*[Work(1, "same")] * 3)
+    assert now() == 3 * seconds
 
 
 @pytest.mark.parametrize(

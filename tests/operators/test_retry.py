@@ -1,6 +1,7 @@
 """retry: again, after a while, where that may help; and while it waits it holds nothing."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from streamer import Status, parallel, retry, sequence, timeout
 from streamer.errors import RETRIED, CallFailed, Category
 from streamer.operand import as_single
+from streamer.operators.deadline import deadline
 from streamer.providers.registry import Registry
 from streamer.tasks import Retry
 from tests.operators.doubles import (
@@ -152,9 +154,38 @@ class TestWhat:
         with pytest.raises(RuntimeError, match="predicate"):
             await retry(retry_on=broken)(Script(passing()))
 
-    def test_an_unknown_category_is_refused(self):
-        with pytest.raises(ValueError, match="bad_luck"):
-            retry(retry_on=["bad_luck"])
+    async def test_an_async_predicate_is_awaited(self):
+        async def wanted(error):
+            return error.category == "overloaded"
+
+        script = Script(passing(), CallFailed("quota", "no"))
+        await attempts_of(script, 5, retry_on=wanted)
+        assert len(script.began) == 2
+
+    async def test_subclasses_of_an_exception_type_count(self):
+        script = Script(ConnectionResetError())
+        await attempts_of(script, 2, retry_on=OSError)
+        assert len(script.began) == 2
+
+    @pytest.mark.parametrize(
+        ("retry_on", "named"),
+        [
+            (["bad_luck"], "bad_luck"),
+            ("bad_luck", "bad_luck"),
+            ([None], "None"),
+            (5, "retry_on"),
+            (int, "int"),
+            ([KeyboardInterrupt], "KeyboardInterrupt"),
+            (asyncio.CancelledError, "CancelledError"),
+        ],
+    )
+    def test_what_is_no_such_thing_is_refused(self, retry_on, named):
+        with pytest.raises(ValueError, match=named):
+            retry(retry_on=retry_on)
+
+    def test_it_is_said_once(self):
+        with pytest.raises(ValueError, match="twice"):
+            retry(Retry(retry_on=(Category.QUOTA,)), retry_on=["quota"])
 
 
 class TestRetryIfResult:
@@ -171,6 +202,89 @@ class TestRetryIfResult:
         script = Script(passing(), "", passing(), "answer")
         with pytest.raises(CallFailed):
             await retry(3, retry_if_result=lambda value: not value)(script)
+
+    async def test_an_async_predicate_is_awaited(self):
+        async def refused(value):
+            return not value
+
+        assert await retry(5, retry_if_result=refused)(Script("", "answer")) == "answer"
+
+    async def test_a_predicate_that_raises_is_the_failure_and_not_retried(self):
+        """Though its error would be, had a call raised it."""
+        script, told = Script("a", "b"), []
+
+        def broken(value):
+            raise ConnectionError("predicate")
+
+        with pytest.raises(ConnectionError, match="predicate"):
+            await retry(5, retry_if_result=broken, on_failure=told.append)(script)
+        assert (len(script.began), len(told)) == (1, 1)
+
+
+class TestHooks:
+    """hear of every back-off, and once of giving up."""
+
+    async def test_on_retry_is_told_the_attempt_its_error_and_the_delay(self):
+        told, error = [], passing()
+        plan = retry(
+            4,
+            initial_delay=2,
+            retry_if_result=lambda value: not value,
+            on_retry=lambda *args: told.append((*args, now())),
+        )
+        assert await plan(Script(error, "", "answer")) == "answer"
+        assert told == [(1, error, 2, 0), (2, None, 4, 2)]
+
+    @pytest.mark.parametrize(
+        ("lines", "settings", "failures"),
+        [
+            (["answer"], {}, 0),
+            ([passing(), "answer"], {}, 0),
+            ([passing()], {}, 1),
+            ([ValueError()], {}, 1),
+            (["", ""], {"retry_if_result": lambda value: True}, 0),
+        ],
+    )
+    async def test_on_failure_is_told_once_when_it_is_given_up(self, lines, settings, failures):
+        told = []
+        await asyncio.gather(
+            retry(2, on_failure=told.append, **settings)(Script(*lines)).started(), return_exceptions=True
+        )
+        assert told == lines[:1] * failures
+
+    async def test_on_failure_is_told_when_the_deadline_comes_first(self):
+        told = []
+        plan = deadline(datetime.now(UTC) + timedelta(seconds=5))(
+            retry(2, initial_delay=60, on_failure=told.append)(Script(passing()))
+        )
+        result = await result_of(plan)
+        assert result.status is Status.TIMED_OUT
+        assert [error.category for error in told] == [Category.DEADLINE]
+
+    async def test_cancellation_from_outside_is_no_failure(self):
+        told = []
+        await cancelled_after(0.5, retry(3, on_failure=told.append)(Script(passing())))
+        assert told == []
+
+    async def test_async_ones_are_awaited(self):
+        told = []
+
+        async def hook(*args):
+            await asyncio.sleep(1)
+            told.append(now())
+
+        with pytest.raises(CallFailed):
+            await retry(2, initial_delay=2, on_retry=hook, on_failure=hook)(Script(passing()))
+        assert told == [1, 4]
+
+    @pytest.mark.parametrize("hook", [lambda *args: 1 / 0, lambda *args: cancels_itself()])
+    async def test_what_they_raise_changes_nothing(self, hook):
+        reported, last = [], passing("last")
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        with pytest.raises(CallFailed) as caught:
+            await retry(2, on_retry=hook, on_failure=hook)(Script(passing(), last))
+        assert caught.value is last
+        assert len(reported) == 2
 
 
 class TestCancellation:
@@ -214,6 +328,12 @@ class TestCancellation:
         ({"jitter": 2}, "jitter"),
         ({"backoff": "random"}, "backoff"),
         ({"max_retries": 3}, "max_retries"),
+        ({"max_attempts": True}, "max_attempts"),
+        ({"max_delay": float("inf")}, "max_delay"),
+        ({"retry_if_result": 5}, "retry_if_result"),
+        ({"on_retry": "print"}, "on_retry"),
+        ({"on_failure": True}, "on_failure"),
+        ({"random": 7}, "random"),
     ],
 )
 def test_settings_are_judged_when_made(settings, named):
