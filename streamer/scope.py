@@ -12,6 +12,7 @@ from streamer.events import Event, Listener
 from streamer.limits import RunSlot
 
 if TYPE_CHECKING:
+    from streamer.chunks import Chunks
     from streamer.single import Single
     from streamer.tasks import TaskBase
 
@@ -32,6 +33,11 @@ class Scope(RunSlot):
     when_empty: Callable[[], object] | None = None
     threads = 0
     """Those under way: they end when they like."""
+    chunks: Chunks | None = None
+    """Told what models say, if anybody reads along."""
+    work: asyncio.Task[Any] | None = None
+    """What runs its task, for whoever cancels that by its id; ``cancelled``: somebody has."""
+    cancelled = False
     closed = False
     """Its task has its result: no call begins any more."""
     journaled = 0

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Container, Iterator, Mapping
+from copy import copy
 from functools import cache, partial
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from msgspec.structs import replace
+from reactivex import Observable
 
+from streamer.chunks import Chunk, Chunks
+from streamer.engine import scripts
 from streamer.engine.compile import Compiler
+from streamer.engine.many import CONCURRENCY, WAITING, Stream, Tasks
+from streamer.engine.running import BY_ID, Running, absorb
+from streamer.engine.tokens import tokens
 from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
 from streamer.events import Listener, TaskEnded, TaskJournal
 from streamer.limits import Slots
 from streamer.not_yet import refuse_fields
 from streamer.operand import CALLS, as_single, resolve
+from streamer.operators.concurrent_map import concurrent_map
 from streamer.outcomes import result_of
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry, default_registry
@@ -34,6 +42,8 @@ class Engine:
     means what it says. ``slots`` are the run slots: whoever runs a task holds one, and a back-off lends it to
     others. ``cancel_grace`` is how many seconds a cancelled call is awaited. A back-off of ``park_after`` seconds and
     more is long: a task that has a journal and does nothing else is parked.
+
+    ``async with`` closes its providers in the end; unless it was given others, those are the process's.
     """
 
     def __init__(
@@ -55,6 +65,9 @@ class Engine:
         self.listener = listener
         self.cancel_grace = cancel_grace
         self.park_after = park_after
+        self.running = Running()
+        self.unwanted: Container[str] = ()
+        """Ids of tasks that are answered as cancelled, without a call."""
         self.strays = 0
         """Tasks that have their results while something of theirs still runs: it could not be cancelled."""
         self.compile = Compiler(providers, functions or {}, retry).compile
@@ -68,9 +81,11 @@ class Engine:
         deadline: float | None = None,
         journal: TaskJournal | None = None,
         watched: Watched | None = None,
+        chunks: Chunks | None = None,
     ) -> Result:
         """Answer one task. ``received`` is on the loop's clock, ``deadline`` in seconds since the epoch.
-        ``watched`` is given the task's first step, for whoever wants to see what it does.
+        ``watched`` is given the task's first step, for whoever wants to see what it does; ``chunks`` what models
+        say, as they say it.
 
         What the ``journal`` remembers of an earlier run is not called again, and what is called is noted there.
         Cancelling it cancels what it runs. Strays that outlive the grace keep the run slot until they end.
@@ -87,6 +102,8 @@ class Engine:
         if journal is not None:
             scope.journal = journal
             scope.park_after = self.park_after
+        if chunks is not None:
+            scope.chunks = chunks
         step = Step(scope)
         now = step.started = scope.loop.time()
         step.task = task if own else None
@@ -99,7 +116,11 @@ class Engine:
             at = deadline
         value: Any = None
         error: BaseException | None = None
+        raised = False
+        self.running.enter(scope)
         try:
+            if self.unwanted and task_id in self.unwanted:
+                raise Cancelled(BY_ID)
             if at is not None:
                 value = await self.run_until(at, step, task)
             elif self.answer is None and own:
@@ -107,17 +128,24 @@ class Engine:
             else:
                 value = await self.run_plan(step, task)
         except asyncio.CancelledError as cancelled:
-            if own_cancellation():
-                try:
-                    if scope.tasks:
-                        await scope.close()
-                finally:
-                    self.leave(scope)
-                raise
+            raised = True
             error = Cancelled(str(cancelled) or "It raised CancelledError itself.")
-        except Exception as raised:
-            error = raised
-            value = raised.value if isinstance(raised, ChildrenFailed) else step.value
+            value = step.value
+        except Exception as failed:
+            error = failed
+            value = failed.value if isinstance(failed, ChildrenFailed) else step.value
+        self.running.leave(scope)
+        if scope.cancelled:
+            await absorb(scope, raised=raised)
+            error = Cancelled(BY_ID)
+            raised = True
+        if raised and own_cancellation():
+            try:
+                if scope.tasks:
+                    await scope.close()
+            finally:
+                self.leave(scope)
+            raise asyncio.CancelledError
         if scope.tasks:
             await self.closed(scope)
         step.finished = scope.loop.time()
@@ -135,6 +163,64 @@ class Engine:
         if self.listener is not None:
             scope.emit(TaskEnded(result))
         return result
+
+    def cancel(self, task_id: str) -> bool:
+        """End the tasks of that id that run now, as ``cancelled``; False if there are none.
+
+        What they run is cancelled and awaited. To be called where they run, on the loop's thread.
+        """
+        return self.running.cancel(task_id)
+
+    def answers(
+        self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
+    ) -> Observable[Result]:
+        """Answer many tasks, so many at once, and emit their Results as they come; see :func:`concurrent_map`.
+
+        An iterable, or an async one, is read as there is room. ``concurrency`` is 100, unless the engine has slots.
+        """
+        engine = self.with_slots(concurrency)
+        assert engine.slots is not None
+        return concurrent_map(engine.run, engine.slots, bound)(tasks)
+
+    def stream(
+        self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
+    ) -> AsyncGenerator[Result]:
+        """The same, to be read by ``async for``, which also paces it: what nobody reads is not asked.
+
+        An Observable can't be paced; more than ``bound`` tasks that wait are an ``OverflowError``. Closing it early
+        cancels what runs, awaits that, and closes the source.
+        """
+        engine = self.with_slots(concurrency)
+        assert engine.slots is not None
+        return Stream(engine.run, tasks, engine.slots, bound, self.cancel_grace).results()
+
+    def tokens(self, task: Any) -> Observable[Chunk]:
+        """Answer one task and emit what models say, as they say it; its failure is the Observable's error.
+
+        A chunk says of which attempt it is, for some fail: on a ``reset`` all that it said is void.
+        """
+        return tokens(self.run, task)
+
+    def run_sync(self, task: Any) -> Result:
+        """Answer one task in a script, where no loop runs; closes the providers."""
+        return scripts.run(self, task)
+
+    def stream_sync(self, tasks: Any, *, concurrency: int | None = None) -> Iterator[Result]:
+        """Answer many in a script, as they come; they run, and ``tasks`` is read, in a thread meanwhile."""
+        return scripts.stream(self, tasks, concurrency)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.providers.close()
+
+    def with_slots(self, concurrency: int | None) -> Self:
+        """The same engine with slots for a stream of its own."""
+        engine = copy(self)
+        if concurrency is not None or engine.slots is None:
+            engine.slots = Slots(CONCURRENCY if concurrency is None else concurrency)
+        return engine
 
     async def run_plan(self, step: Step, task: Any) -> Any:
         """What the topology says, or the task itself, run at this step."""
@@ -201,3 +287,8 @@ def kind_of(task: Any) -> str:
 def default_engine() -> Engine:
     """The engine of scripts: the process's providers, no functions."""
     return Engine()
+
+
+def run(task: Any) -> Result:
+    """Answer one task in a script, by the process's providers: ``streamer.run(llm("Hello", model="echo:"))``."""
+    return default_engine().run_sync(task)
