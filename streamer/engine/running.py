@@ -10,41 +10,43 @@ from streamer.scope import Scope
 BY_ID = "It was cancelled by its id."
 
 
-class Running:
-    """The scopes of tasks under way.
+class Running(dict[str, Scope]):
+    """The scopes of tasks under way, by id; those that share one with a task before them are ``namesakes``.
 
-    Invariants: a scope is here while its task runs and no longer; a cancellation by id ends that task alone, never
-    what runs it: who is asked to has absorbed it by the time its task has its result.
+    Invariants: a scope is in one of the two while its task runs and no longer; a cancellation by id ends that task
+    alone, never what runs it: who is asked to has absorbed it by the time its task has its result.
     """
 
     def __init__(self) -> None:
-        self.scopes: dict[str, list[Scope]] = {}
+        super().__init__()
+        self.namesakes: dict[str, list[Scope]] = {}
 
     def enter(self, scope: Scope) -> None:
         """It begins, in the asyncio task that runs now."""
         scope.work = asyncio.current_task()
-        namesakes = self.scopes.get(scope.task_id)
-        if namesakes is None:
-            self.scopes[scope.task_id] = [scope]
-        else:
-            namesakes.append(scope)
+        if self.setdefault(scope.task_id, scope) is not scope:
+            self.namesakes.setdefault(scope.task_id, []).append(scope)
 
     def leave(self, scope: Scope) -> None:
         """It has ended, well or not."""
-        namesakes = self.scopes[scope.task_id]
-        if len(namesakes) == 1:
-            del self.scopes[scope.task_id]
+        if self.get(scope.task_id) is scope:
+            del self[scope.task_id]
         else:
+            namesakes = self.namesakes[scope.task_id]
             namesakes.remove(scope)
+            if not namesakes:
+                del self.namesakes[scope.task_id]
 
     def cancel(self, task_id: str) -> bool:
         """Cancel all tasks of that id; whether there are any."""
-        namesakes = self.scopes.get(task_id, ())
-        for scope in namesakes:
+        scopes = list(self.namesakes.get(task_id, ()))
+        if task_id in self:
+            scopes.append(self[task_id])
+        for scope in scopes:
             if not scope.cancelled and scope.work is not None:
                 scope.cancelled = True
                 scope.work.cancel()
-        return bool(namesakes)
+        return bool(scopes)
 
 
 async def absorb(scope: Scope, *, raised: bool) -> None:

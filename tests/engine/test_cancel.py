@@ -37,7 +37,7 @@ async def test_an_unknown_id_and_one_that_has_ended_are_false() -> None:
     assert not engine.cancel("t")
     assert (await engine.run(None, task_id="t")).succeeded
     assert not engine.cancel("t")
-    assert not engine.running.scopes
+    assert not engine.running
 
 
 async def test_all_tasks_of_one_id_are_cancelled_and_no_other() -> None:
@@ -104,7 +104,7 @@ async def test_a_cancellation_from_outside_at_the_same_time_goes_through() -> No
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert not engine.running.scopes
+    assert not engine.running
 
 
 async def test_a_back_off_is_cancelled_and_its_slot_is_left_to_whom_it_was_lent() -> None:
