@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from streamer.cli.batch import batch
+from streamer.cli.cancel import cancel
 from streamer.cli.check import check
 from streamer.cli.consume import consume
 from streamer.cli.dead_letters import dead_letters
@@ -72,6 +73,6 @@ def streamer(
     del version
 
 
-for command in (demo, run, batch, status, check, topics, produce, consume):
+for command in (demo, run, batch, status, check, topics, produce, consume, cancel):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")

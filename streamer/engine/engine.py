@@ -136,7 +136,7 @@ class Engine:
             value = failed.value if isinstance(failed, ChildrenFailed) else step.value
         self.running.leave(scope)
         if scope.cancelled:
-            await absorb(scope, raised=raised)
+            await absorb(raised=raised)
             error = Cancelled(BY_ID)
             raised = True
         if raised and own_cancellation():

@@ -29,6 +29,7 @@ class Running(dict[str, Scope]):
 
     def leave(self, scope: Scope) -> None:
         """It has ended, well or not."""
+        scope.work = None
         if self.get(scope.task_id) is scope:
             del self[scope.task_id]
         else:
@@ -49,10 +50,11 @@ class Running(dict[str, Scope]):
         return bool(scopes)
 
 
-async def absorb(scope: Scope, *, raised: bool) -> None:
+async def absorb(*, raised: bool) -> None:
     """Take a cancellation by id back, which its code ``raised``, swallowed, or was too quick to be reached by."""
-    assert scope.work is not None
     if not raised:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
-    scope.work.uncancel()
+    work = asyncio.current_task()
+    assert work is not None
+    work.uncancel()
