@@ -100,10 +100,10 @@ class Worker:
         settings, kind = self.settings, self.topology.task_type
         store = open_store(settings.claim_check) if settings.claim_check is not None else None
         claiming = Claiming(store, settings.claim_check_bytes, Decoder(kind, LARGEST), self.warn)
-        await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
+        counts = await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
         self.source, self.sink = self.ends()
         try:
-            await self.control.start()
+            await self.control.start(counts[self.control.topic])
             await self.journals.start()
             await self.sink.start([self.output, self.dead_letters])
             await self.source.consumer.start()

@@ -81,12 +81,10 @@ class Control:
         self.caught_up = asyncio.Event()
         self.running: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self, partitions: int) -> None:
         """Connect, and learn what was cancelled before; a topic that is slow to say so is not waited for."""
         await self.consumer.start()
-        await self.consumer.topics()
-        numbers = self.consumer.partitions_for_topic(self.topic) or {0}
-        places = [TopicPartition(self.topic, number) for number in numbers]
+        places = [TopicPartition(self.topic, number) for number in range(partitions)]
         self.consumer.assign(places)
         self.running = asyncio.get_running_loop().create_task(self.run(places))
         with suppress(TimeoutError):

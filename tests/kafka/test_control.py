@@ -70,7 +70,7 @@ async def test_what_is_no_command_is_one_warning_of_each_sort_and_never_fatal() 
 # --- on a broker
 
 
-@pytest.fixture(params=["at-least-once", "exactly-once"])
+@pytest.fixture(params=["at-least-once", pytest.param("exactly-once", marks=pytest.mark.kafka)])
 def rig(request, broker, topic_name) -> Rig:
     return Rig(broker.bootstrap_servers, topic_name, delivery=request.param)
 
