@@ -33,6 +33,7 @@ ALLOWED = (
     "park_after",
     "partitions",
     "revoke_timeout",
+    "workflow_timeout",
 )
 
 

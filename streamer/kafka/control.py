@@ -97,7 +97,9 @@ class Control:
             try:
                 if ends is None:
                     ends = await self.begin(places)
-                polled = await self.consumer.getmany(timeout_ms=POLL_MS if self.caught_up.is_set() else 100)
+                if all((adapter.position(self.consumer, tp) or 0) >= end for tp, end in ends.items()):
+                    self.caught_up.set()
+                polled = await self.consumer.getmany(timeout_ms=POLL_MS)
             except KafkaError as error:
                 self.complain(
                     "unreadable",
@@ -108,8 +110,6 @@ class Control:
             for messages in polled.values():
                 for message in messages:
                     self.take(message)
-            if all((adapter.position(self.consumer, tp) or 0) >= end for tp, end in ends.items()):
-                self.caught_up.set()
 
     async def begin(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Go to where it was an hour ago; where the topic ends now."""
