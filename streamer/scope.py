@@ -35,9 +35,8 @@ class Scope(RunSlot):
     """Those under way: they end when they like."""
     chunks: Chunks | None = None
     """Told what models say, if anybody reads along."""
-    work: asyncio.Task[Any] | None = None
-    """What runs its task, for whoever cancels that by its id; ``cancelled``: somebody has."""
     cancelled = False
+    """Its task was cancelled by its id."""
     closed = False
     """Its task has its result: no call begins any more."""
     journaled = 0

@@ -117,7 +117,10 @@ class Engine:
         value: Any = None
         error: BaseException | None = None
         raised = False
-        self.running.enter(scope)
+        running = self.running
+        entry = (scope, asyncio.current_task())
+        if running.setdefault(task_id, entry) is not entry:
+            running.join(task_id, entry)
         try:
             if self.unwanted and task_id in self.unwanted:
                 raise Cancelled(BY_ID)
@@ -134,7 +137,10 @@ class Engine:
         except Exception as failed:
             error = failed
             value = failed.value if isinstance(failed, ChildrenFailed) else step.value
-        self.running.leave(scope)
+        if running.get(task_id) is entry:
+            del running[task_id]
+        else:
+            running.part(task_id, entry)
         if scope.cancelled:
             await absorb(raised=raised)
             error = Cancelled(BY_ID)

@@ -4,50 +4,50 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 from streamer.scope import Scope
 
 BY_ID = "It was cancelled by its id."
 
 
-class Running(dict[str, Scope]):
-    """The scopes of tasks under way, by id; those that share one with a task before them are ``namesakes``.
+Entry = tuple[Scope, asyncio.Task[Any] | None]
+"""A task's scope and the asyncio task that runs it."""
 
-    Invariants: a scope is in one of the two while its task runs and no longer; a cancellation by id ends that task
-    alone, never what runs it: who is asked to has absorbed it by the time its task has its result.
+
+class Running(dict[str, Entry]):
+    """The tasks under way, by id; those that share one with a task before them are ``namesakes``.
+
+    Invariants: a task is in one of the two while it runs and no longer; a cancellation by id ends that task alone,
+    never what runs it: who is asked to has absorbed it by the time its task has its result. (The engine itself puts
+    an entry in and takes it out where its id is its own, for it does that for every task.)
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.namesakes: dict[str, list[Scope]] = {}
+        self.namesakes: dict[str, list[Entry]] = {}
 
-    def enter(self, scope: Scope) -> None:
-        """It begins, in the asyncio task that runs now."""
-        scope.work = asyncio.current_task()
-        if self.setdefault(scope.task_id, scope) is not scope:
-            self.namesakes.setdefault(scope.task_id, []).append(scope)
+    def join(self, task_id: str, entry: Entry) -> None:
+        """It begins, and is not the only one of its id."""
+        self.namesakes.setdefault(task_id, []).append(entry)
 
-    def leave(self, scope: Scope) -> None:
-        """It has ended, well or not."""
-        scope.work = None
-        if self.get(scope.task_id) is scope:
-            del self[scope.task_id]
-        else:
-            namesakes = self.namesakes[scope.task_id]
-            namesakes.remove(scope)
-            if not namesakes:
-                del self.namesakes[scope.task_id]
+    def part(self, task_id: str, entry: Entry) -> None:
+        """One of those has ended."""
+        namesakes = self.namesakes[task_id]
+        namesakes.remove(entry)
+        if not namesakes:
+            del self.namesakes[task_id]
 
     def cancel(self, task_id: str) -> bool:
         """Cancel all tasks of that id; whether there are any."""
-        scopes = list(self.namesakes.get(task_id, ()))
+        entries = list(self.namesakes.get(task_id, ()))
         if task_id in self:
-            scopes.append(self[task_id])
-        for scope in scopes:
-            if not scope.cancelled and scope.work is not None:
+            entries.append(self[task_id])
+        for scope, work in entries:
+            if not scope.cancelled and work is not None:
                 scope.cancelled = True
-                scope.work.cancel()
-        return bool(scopes)
+                work.cancel()
+        return bool(entries)
 
 
 async def absorb(*, raised: bool) -> None:

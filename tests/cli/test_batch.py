@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import Done, Running, environment, lines, streamer
+from tests.cli.shell import STREAMER, Done, Running, environment, interruptible, lines, streamer
 
 MODULE = """
 import asyncio
@@ -246,6 +247,43 @@ def test_a_second_interrupt_ends_at_once(desk: Desk) -> None:
         stopped.send(signal.SIGINT)
         stopped.until("interrupted")
         assert stopped.end(signal.SIGINT) == 130
+
+
+def test_a_disk_that_is_full_is_one_line_and_no_loss(desk: Desk) -> None:
+    """Here every file may have 20 kB."""
+    desk.input.write_bytes(lines(*(echo(n) for n in range(100))))
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    command = [*STREAMER, "batch", "module", *desk.flags]
+    full = subprocess.run(
+        command,
+        cwd=desk.directory,
+        env=environment(),
+        capture_output=True,
+        preexec_fn=little_room,
+        check=False,
+    )
+    assert full.returncode == 2
+    assert full.stderr.decode() == "streamer: The results can't be written: File too large.\n"
+    assert desk.run().code == 0
+    assert Counter(r["value"] for r in desk.results()) == Counter(f"p{n}" for n in range(100))
+
+
+def test_standard_input_that_gives_nothing_can_be_interrupted(desk: Desk) -> None:
+    command = [*STREAMER, "batch", "module", "--input", "-", "--output", "results.jsonl"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(
+        command, cwd=desk.directory, env=environment(), preexec_fn=interruptible, **pipes
+    ) as waiting:
+        assert waiting.stdin is not None
+        waiting.stdin.write(lines(echo(1)))
+        waiting.stdin.flush()
+        desk.until(1)
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(20) == 130
+    assert [r["value"] for r in desk.results()] == ["p1"]
 
 
 def test_another_input_is_refused(desk: Desk) -> None:
