@@ -11,21 +11,20 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
-from streamer.cli.answered import DEAD_LETTER, OUTCOMES, Progress, places
+from streamer.cli.answered import Progress, places
 from streamer.cli.bar import EVERY, bar
 from streamer.cli.ending import end_anyway, leave_now
 from streamer.cli.keeping import Keeper
 from streamer.cli.lines import STDIN, lines
+from streamer.cli.tally import INTERRUPTED, Tally
 from streamer.decoding import Decoder
 from streamer.errors import InvalidTask, SettingsError, StreamerError
 from streamer.limits import Slots
 from streamer.operators import concurrent_map
-from streamer.results import Result, Status
+from streamer.results import Result
 from streamer.settings import Settings
 from streamer.topology import Topology
 
-SOME_FAILED = 1
-INTERRUPTED = 130
 GC_ALLOCATIONS = 20_000
 Line = tuple[int, bytes]
 
@@ -53,6 +52,8 @@ class Batch:
         self.size = 0
         """Bytes of the lines that are done."""
         self.began = time.monotonic()
+        self.before = 0
+        """Lines that were done by an earlier run."""
 
     async def run(self) -> int:
         """The exit code."""
@@ -70,7 +71,7 @@ class Batch:
                 "another --output, or move it away."
             )
         self.keeper = Keeper(found, progress, self.fail)
-        before = len(self.keeper.answered)
+        self.before = len(self.keeper.answered)
         gc.freeze()  # a task's objects go by themselves, so the collector may look seldom
         gc.set_threshold(GC_ALLOCATIONS, 20, 50)
         with bar(self.file, self.output) as show:
@@ -83,10 +84,10 @@ class Batch:
                 self.keeper.close()
                 await self.engine.providers.close()
         self.finished.result()
-        code = self.code()
-        print(self.summary(before), file=sys.stderr)
-        end_anyway(code, self.loop)
-        return code
+        tally = self.tally
+        print(tally.summary, file=sys.stderr)
+        end_anyway(tally.code, self.loop)
+        return tally.code
 
     async def answer_all(self) -> None:
         """Until the last line has its answer, or what runs had its time after a signal."""
@@ -183,35 +184,20 @@ class Batch:
 
     async def tick(self, show: Any) -> None:
         while True:
-            show(self.size, self.words())
+            show(self.size, self.tally.words)
             await asyncio.sleep(EVERY)
 
-    def code(self) -> int:
-        counts = self.keeper.answered.counts
-        if self.stopping:
-            return INTERRUPTED
-        return SOME_FAILED if sum(counts) > counts[OUTCOMES.index(Status.SUCCEEDED)] else 0
-
-    def words(self) -> str:
-        """How many there are of each outcome."""
-        counts = self.keeper.answered.counts
-        return ", ".join(
-            f"{count:,} {outcome}{'s' if outcome == OUTCOMES[DEAD_LETTER] and count != 1 else ''}"
-            for outcome, count in zip(OUTCOMES, counts, strict=True)
-            if count or outcome == Status.SUCCEEDED
+    @property
+    def tally(self) -> Tally:
+        keeper = self.keeper
+        return Tally(
+            counts=tuple(keeper.answered.counts),
+            before=self.before,
+            dead_letters=str(keeper.places[1]) if keeper.places is not None else None,
+            stopped=self.stopping,
+            resumable=keeper.progress is not None,
+            seconds=time.monotonic() - self.began,
         )
-
-    def summary(self, before: int) -> str:
-        """The last line that it says."""
-        total = len(self.keeper.answered)
-        text = f"{total:,} task{'s'[: total != 1]}: {self.words()}"
-        if before:
-            text += f"; {before:,} of them by an earlier run"
-        if self.keeper.answered.counts[DEAD_LETTER] and self.keeper.places is not None:
-            text += f"; dead letters are in {self.keeper.places[1]}"
-        if self.stopping:
-            text += "; not all: run it again to go on" if self.keeper.progress is not None else "; not all"
-        return f"{text}; {time.monotonic() - self.began:.1f} s"
 
 
 async def answer_file(topology: Topology, settings: Settings, file: str, output: str) -> int:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Container, Iterator, Mapping
-from copy import copy
+from collections.abc import Callable, Container, Mapping
 from functools import cache, partial
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 from msgspec.structs import replace
-from reactivex import Observable
 
-from streamer.chunks import Chunk, Chunks
-from streamer.engine import scripts
+from streamer.chunks import Chunks
 from streamer.engine.compile import Compiler
-from streamer.engine.many import CONCURRENCY, WAITING, Stream, Tasks
+from streamer.engine.doors import Doors
 from streamer.engine.running import BY_ID, Running, absorb
-from streamer.engine.tokens import tokens
 from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
 from streamer.events import Listener, TaskEnded, TaskJournal
 from streamer.limits import Slots
 from streamer.not_yet import refuse_fields
 from streamer.operand import CALLS, as_single, resolve
-from streamer.operators.concurrent_map import concurrent_map
 from streamer.outcomes import result_of
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry, default_registry
@@ -35,7 +30,7 @@ from streamer.step import Step, Watched, current, restore
 from streamer.tasks import KIND_OF, Retry, TaskBase
 
 
-class Engine:
+class Engine(Doors):
     """Answers tasks, with or without Kafka around it.
 
     ``answer`` is a topology's function from a task to a Single, a Task or a value; without it a task of the wire
@@ -137,10 +132,13 @@ class Engine:
         except Exception as failed:
             error = failed
             value = failed.value if isinstance(failed, ChildrenFailed) else step.value
+        except BaseException:
+            running.leave(task_id, entry)
+            raise
         if running.get(task_id) is entry:
             del running[task_id]
         else:
-            running.part(task_id, entry)
+            running.leave(task_id, entry)
         if scope.cancelled:
             await absorb(raised=raised)
             error = Cancelled(BY_ID)
@@ -176,57 +174,6 @@ class Engine:
         What they run is cancelled and awaited. To be called where they run, on the loop's thread.
         """
         return self.running.cancel(task_id)
-
-    def answers(
-        self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
-    ) -> Observable[Result]:
-        """Answer many tasks, so many at once, and emit their Results as they come; see :func:`concurrent_map`.
-
-        An iterable, or an async one, is read as there is room. ``concurrency`` is 100, unless the engine has slots.
-        """
-        engine = self.with_slots(concurrency)
-        assert engine.slots is not None
-        return concurrent_map(engine.run, engine.slots, bound)(tasks)
-
-    def stream(
-        self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
-    ) -> AsyncGenerator[Result]:
-        """The same, to be read by ``async for``, which also paces it: what nobody reads is not asked.
-
-        An Observable can't be paced; more than ``bound`` tasks that wait are an ``OverflowError``. Closing it early
-        cancels what runs, awaits that, and closes the source.
-        """
-        engine = self.with_slots(concurrency)
-        assert engine.slots is not None
-        return Stream(engine.run, tasks, engine.slots, bound, self.cancel_grace).results()
-
-    def tokens(self, task: Any) -> Observable[Chunk]:
-        """Answer one task and emit what models say, as they say it; its failure is the Observable's error.
-
-        A chunk says of which attempt it is, for some fail: on a ``reset`` all that it said is void.
-        """
-        return tokens(self.run, task)
-
-    def run_sync(self, task: Any) -> Result:
-        """Answer one task in a script, where no loop runs; closes the providers."""
-        return scripts.run(self, task)
-
-    def stream_sync(self, tasks: Any, *, concurrency: int | None = None) -> Iterator[Result]:
-        """Answer many in a script, as they come; they run, and ``tasks`` is read, in a thread meanwhile."""
-        return scripts.stream(self, tasks, concurrency)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.providers.close()
-
-    def with_slots(self, concurrency: int | None) -> Self:
-        """The same engine with slots for a stream of its own."""
-        engine = copy(self)
-        if concurrency is not None or engine.slots is None:
-            engine.slots = Slots(CONCURRENCY if concurrency is None else concurrency)
-        return engine
 
     async def run_plan(self, step: Step, task: Any) -> Any:
         """What the topology says, or the task itself, run at this step."""

@@ -31,8 +31,11 @@ class Running(dict[str, Entry]):
         """It begins, and is not the only one of its id."""
         self.namesakes.setdefault(task_id, []).append(entry)
 
-    def part(self, task_id: str, entry: Entry) -> None:
-        """One of those has ended."""
+    def leave(self, task_id: str, entry: Entry) -> None:
+        """One has ended."""
+        if self.get(task_id) is entry:
+            del self[task_id]
+            return
         namesakes = self.namesakes[task_id]
         namesakes.remove(entry)
         if not namesakes:

@@ -13,10 +13,10 @@ from streamer.errors import StreamerError
 from streamer.results import Result
 
 if TYPE_CHECKING:
-    from streamer.engine.engine import Engine
+    from streamer.engine.doors import Doors
 
 
-def run(engine: Engine, task: Any) -> Result:
+def run(engine: Doors, task: Any) -> Result:
     """One task, in a loop of its own."""
     refuse_loop("run_sync(task)", "await engine.run(task)")
 
@@ -27,13 +27,13 @@ def run(engine: Engine, task: Any) -> Result:
     return asyncio.run(answer())
 
 
-def stream(engine: Engine, tasks: Any, concurrency: int | None) -> Iterator[Result]:
+def stream(engine: Doors, tasks: Any, concurrency: int | None) -> Iterator[Result]:
     """Many, in a loop of their own, whose thread goes on while the script looks at a Result."""
     refuse_loop("stream_sync(tasks)", "async for result in engine.stream(tasks)")
     return results(engine, engine.stream(tasks, concurrency=concurrency))
 
 
-def results(engine: Engine, answers: AsyncGenerator[Result]) -> Iterator[Result]:
+def results(engine: Doors, answers: AsyncGenerator[Result]) -> Iterator[Result]:
     turn = asyncio.Lock()
 
     async def following() -> Result | None:
