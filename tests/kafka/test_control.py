@@ -127,7 +127,7 @@ async def test_a_parked_task_and_those_behind_its_key_are_cancelled(rig: Rig) ->
     async with rig.worker(ordering="key", park_after=1.0) as worker:
         await rig.produce([busy("a"), slow("b"), slow("c", 0.01)], key=b"k")
         async with asyncio.timeout(20):
-            while not worker.source.parked:
+            while not worker.source.dispatcher.parked:
                 await asyncio.sleep(0.02)
         await cancel(rig, "b", "a")
         results = await rig.read(3)
@@ -137,7 +137,7 @@ async def test_a_parked_task_and_those_behind_its_key_are_cancelled(rig: Rig) ->
             ("c", "succeeded"),
         ]
         assert results[1].value["attempts"] == []
-        assert worker.source.parked == 0
+        assert worker.source.dispatcher.parked == 0
         await rig.all_committed()
 
 
