@@ -1,6 +1,7 @@
 """Slow, flaky, rate-limited, paid model calls as a Kafka stream."""
 
-from streamer.engine import Engine
+from streamer.chunks import Chunk
+from streamer.engine import Engine, run
 from streamer.functions import function, llm
 from streamer.observable import single
 from streamer.operators import (
@@ -21,6 +22,7 @@ from streamer.topology import Topology
 from streamer.version import __version__
 
 __all__ = [
+    "Chunk",
     "Engine",
     "Pool",
     "Result",
@@ -37,6 +39,7 @@ __all__ = [
     "parallel",
     "race",
     "retry",
+    "run",
     "sequence",
     "single",
     "timeout",

@@ -192,6 +192,8 @@ class Call(Single[Any]):
         step.attempts.append(attempt)
         if scope.listener is not None:
             scope.emit(AttemptEnded(scope.task_id, attempt))
+        if scope.chunks is not None and self.kind == "llm":
+            scope.chunks.ended(scope.task_id, attempt_id, response, error)
         return attempt
 
 

@@ -12,6 +12,7 @@ from streamer.events import Event, Listener
 from streamer.limits import RunSlot
 
 if TYPE_CHECKING:
+    from streamer.chunks import Chunks
     from streamer.operators.hedging import Hedging
     from streamer.single import Single
     from streamer.tasks import Retry, TaskBase
@@ -39,6 +40,10 @@ class Scope(RunSlot):
     """Of its races that have none of their own."""
     threads = 0
     """Those under way: they end when they like."""
+    chunks: Chunks | None = None
+    """Told what models say, if anybody reads along."""
+    cancelled = False
+    """Its task was cancelled by its id."""
     closed = False
     """Its task has its result: no call begins any more."""
     journaled = 0

@@ -48,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     status_host: str = "127.0.0.1"
     status_port: Annotated[int, Meta(ge=-1, le=65_535)] = 0
     stuck_after: Annotated[float, Meta(ge=1)] = 600.0
+    workflow_timeout: Annotated[float, Meta(ge=0, le=31_536_000)] = 300.0
+    """The whole run of a workflow that says nothing of it; 0 is no limit."""
 
     @property
     def outstanding_limit(self) -> int:
@@ -58,6 +60,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
 PARALLEL_STEPS = "ENABLE_PARALLEL_STEPS"
 ENVIRONMENT = {name: f"STREAMER_{name.upper()}" for name in NAMES}
+FORMER = {"workflow_timeout": "CHAIN_TIMEOUT_SECONDS"}
+"""Names of another system's that hold where neither we nor the topology are told anything."""
 
 
 def steps_in_parallel(environment: Mapping[str, str] = os.environ) -> bool:
@@ -72,7 +76,10 @@ def steps_in_parallel(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 class Resolved(Struct, frozen=True):
-    """Settings, and of each where it came from: ``flag``, ``environment``, ``topology`` or ``default``."""
+    """Settings, and of each where it came from.
+
+    That is ``flag``, ``environment``, ``topology``, ``default``, or another system's name for it.
+    """
 
     settings: Settings
     origins: dict[str, str]
@@ -91,6 +98,8 @@ def resolve(
             values[name], origins[name] = environment[ENVIRONMENT[name]].strip(), "environment"
         elif topology.get(name) is not None:
             values[name], origins[name] = topology[name], "topology"
+        elif name in FORMER and environment.get(FORMER[name], "").strip():
+            values[name], origins[name] = environment[FORMER[name]].strip(), FORMER[name]
         else:
             origins[name] = "default"
     if values.get("status_port") == "off":
@@ -103,6 +112,8 @@ def resolve(
         except msgspec.ValidationError as error:
             said = {"flag": f"--{name.replace('_', '-')}", "environment": ENVIRONMENT[name]}
             where = said.get(origins[name], f"{name} of the topology")
+            if name in FORMER and origins[name] == FORMER[name]:
+                where = FORMER[name]
             raise SettingsError(f"{where}: {expected(fields[name], error)}, not {value!r}.") from error
     return Resolved(Settings(**checked), origins)
 

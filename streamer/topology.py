@@ -35,6 +35,7 @@ ALLOWED = (
     "park_after",
     "partitions",
     "revoke_timeout",
+    "workflow_timeout",
 )
 
 

@@ -17,6 +17,7 @@ from streamer.kafka.claiming import Claiming
 from streamer.kafka.claims import LARGEST, open_store
 from streamer.kafka.clients import Clients
 from streamer.kafka.connection import Connection
+from streamer.kafka.control import Control, wanted
 from streamer.kafka.journal.journals import Journals
 from streamer.kafka.lanes import Lanes
 from streamer.kafka.notices import Notices
@@ -82,6 +83,7 @@ class Worker:
             Wanted(self.output, None, {}, "output"),
             Wanted(self.dead_letters, 1, dead_letters, "dead letters"),
             Wanted(self.journal, None, journal, "journal"),
+            wanted(self.topology.name),
         ]
 
     async def start(self, *, create_missing: bool = True) -> None:
@@ -98,9 +100,10 @@ class Worker:
         settings, kind = self.settings, self.topology.task_type
         store = open_store(settings.claim_check) if settings.claim_check is not None else None
         claiming = Claiming(store, settings.claim_check_bytes, Decoder(kind, LARGEST), self.warn)
-        await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
+        counts = await ensure(self.connection, self.topics(), create_missing=create_missing, say=self.warn)
         self.source, self.sink = self.ends()
         try:
+            await self.control.start(counts[self.control.topic])
             await self.journals.start()
             await self.sink.start([self.output, self.dead_letters])
             await self.source.consumer.start()
@@ -120,6 +123,10 @@ class Worker:
         settings = self.settings
         clients = Clients(self.connection, settings, self.group, self.client_id)
         consumer = clients.consumer()
+        self.control = Control(
+            clients.listener, wanted(self.topology.name).name, self.engine.cancel, self.warn
+        )
+        self.engine.unwanted = self.control.cancelled
         self.notices = Notices(self.dead_letters, self.warn)
         writer = Writer(
             self.output,
@@ -193,3 +200,4 @@ class Worker:
         """Close the connections of what writes."""
         await self.sink.close(seconds)
         await self.journals.close(seconds)
+        await self.control.close(seconds)

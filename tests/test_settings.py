@@ -43,6 +43,7 @@ SAID: dict[str, tuple[Any, str, Any]] = {
     "status_host": TEXT,
     "status_port": (5, "6", 7),
     "stuck_after": (5.0, "6.5", 7.5),
+    "workflow_timeout": (5.0, "6.5", 7.5),
 }
 """Of each setting what a flag, the environment (always text) and the topology say of it here."""
 
@@ -62,6 +63,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "dead_letter_failed": ("perhaps", "`bool`"),
     "status_port": ("70000", "`int` <= 65535"),
     "stuck_after": ("0", "`float` >= 1"),
+    "workflow_timeout": ("-1", "`float` >= 0"),
 }
 """Of each setting that is no text what it can't be, and a part of what is said of it."""
 
@@ -152,3 +154,29 @@ def test_how_much_is_outstanding(said: dict[str, int], limit: int) -> None:
 
 def test_a_port_of_off_serves_no_status() -> None:
     assert resolve({}, {}, {"STREAMER_STATUS_PORT": "off"}).settings.status_port == -1
+
+
+@pytest.mark.parametrize(
+    ("ours", "topology", "expected"),
+    [
+        ({}, {}, (60.0, "CHAIN_TIMEOUT_SECONDS")),
+        ({}, {"workflow_timeout": 30.0}, (30.0, "topology")),
+        ({"STREAMER_WORKFLOW_TIMEOUT": "20"}, {"workflow_timeout": 30.0}, (20.0, "environment")),
+    ],
+)
+def test_chain_timeout_seconds_holds_for_workflows_where_nothing_else_is_said(
+    ours: dict[str, str], topology: dict[str, float], expected: tuple[float, str]
+) -> None:
+    """Another system's name for it."""
+    environment = {"CHAIN_TIMEOUT_SECONDS": "60", **ours}
+    assert found("workflow_timeout", {}, environment, topology) == expected
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "soon"])
+def test_a_wrong_chain_timeout_is_named(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"CHAIN_TIMEOUT_SECONDS: Expected `float"):
+        resolve({}, {}, {"CHAIN_TIMEOUT_SECONDS": value})
+
+
+def test_a_chain_timeout_of_0_is_no_limit() -> None:
+    assert resolve({}, {}, {"CHAIN_TIMEOUT_SECONDS": "0"}).settings.workflow_timeout == 0

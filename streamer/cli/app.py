@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from streamer.cli.batch import batch
+from streamer.cli.cancel import cancel
 from streamer.cli.check import check
 from streamer.cli.consume import consume
 from streamer.cli.dead_letters import dead_letters
@@ -60,7 +62,7 @@ def show_version(wanted: bool) -> None:
 
 @app.callback(
     epilog="Begin with **streamer demo**, which needs nothing else. "
-    "Exit codes: 0 done, 1 failed while running, 2 wrong use or settings, 130 interrupted."
+    "Exit codes: 0 done, 1 failed while running (batch: some task did not succeed), 2 wrong use or settings, 130 interrupted."
 )
 def streamer(
     version: Annotated[
@@ -71,6 +73,6 @@ def streamer(
     del version
 
 
-for command in (demo, run, status, check, topics, produce, consume):
+for command in (demo, run, batch, status, check, topics, produce, consume, cancel):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")

@@ -65,8 +65,8 @@ def field(found: Any, path: str) -> bytes:
     return found.encode() if isinstance(found, str) else msgspec.json.encode(found)
 
 
-async def lines(file: str) -> AsyncIterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers, as they come."""
+async def lines(file: str, limit: int | None = None) -> AsyncIterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers, as they come; of one longer than ``limit`` its beginning."""
     number = 0
     rest = b""
     source = 0 if file == STDIN else os.open(file, os.O_RDONLY)
@@ -75,10 +75,12 @@ async def lines(file: str) -> AsyncIterator[tuple[int, bytes]]:
             piece = os.read(source, PIECE) if source else await read(source)
             whole = (rest + piece).split(b"\n")
             rest = whole.pop() if piece else b""
+            if limit is not None and len(rest) > limit:
+                rest = rest[: limit + 1]
             for line in whole:
                 number += 1
                 if line.strip():
-                    yield number, line
+                    yield number, line if limit is None else line[: limit + 1]
             if not piece:
                 return
     finally:

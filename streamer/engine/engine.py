@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
 from msgspec.structs import replace
 
+from streamer.chunks import Chunks
 from streamer.engine.compile import Compiler
+from streamer.engine.doors import Doors
+from streamer.engine.running import BY_ID, Running, absorb
 from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
 from streamer.events import Listener, TaskEnded, TaskJournal
 from streamer.limits import Slots
@@ -29,7 +32,7 @@ from streamer.step import Step, Watched, current, restore
 from streamer.tasks import KIND_OF, Retry, TaskBase
 
 
-class Engine:
+class Engine(Doors):
     """Answers tasks, with or without Kafka around it.
 
     ``answer`` is a topology's function from a task to a Single, a Task or a value; without it a task of the wire
@@ -37,6 +40,8 @@ class Engine:
     others. ``retry_budget`` is how many attempts beyond the first all calls of one task may make together, ``hedging``
     what its hedged races know and may spend. ``cancel_grace`` is how many seconds a cancelled call is awaited. A back-off of ``park_after`` seconds and
     more is long: a task that has a journal and does nothing else is parked.
+
+    ``async with`` closes its providers in the end; unless it was given others, those are the process's.
     """
 
     def __init__(
@@ -64,6 +69,9 @@ class Engine:
         self.listener = listener
         self.cancel_grace = cancel_grace
         self.park_after = park_after
+        self.running = Running()
+        self.unwanted: Container[str] = ()
+        """Ids of tasks that are answered as cancelled, without a call."""
         self.strays = 0
         """Tasks that have their results while something of theirs still runs: it could not be cancelled."""
         self.compile = Compiler(providers, functions or {}, retry).compile
@@ -77,9 +85,11 @@ class Engine:
         deadline: float | None = None,
         journal: TaskJournal | None = None,
         watched: Watched | None = None,
+        chunks: Chunks | None = None,
     ) -> Result:
         """Answer one task. ``received`` is on the loop's clock, ``deadline`` in seconds since the epoch.
-        ``watched`` is given the task's first step, for whoever wants to see what it does.
+        ``watched`` is given the task's first step, for whoever wants to see what it does; ``chunks`` what models
+        say, as they say it.
 
         What the ``journal`` remembers of an earlier run is not called again, and what is called is noted there.
         Cancelling it cancels what it runs. Strays that outlive the grace keep the run slot until they end.
@@ -98,6 +108,8 @@ class Engine:
         if journal is not None:
             scope.journal = journal
             scope.park_after = self.park_after
+        if chunks is not None:
+            scope.chunks = chunks
         step = Step(scope)
         now = step.started = scope.loop.time()
         step.task = task if own else None
@@ -110,7 +122,14 @@ class Engine:
             at = deadline
         value: Any = None
         error: BaseException | None = None
+        raised = False
+        running = self.running
+        entry = (scope, asyncio.current_task())
+        if running.setdefault(task_id, entry) is not entry:
+            running.join(task_id, entry)
         try:
+            if self.unwanted and task_id in self.unwanted:
+                raise Cancelled(BY_ID)
             if at is not None:
                 value = await self.run_until(at, step, task)
             elif self.answer is None and own:
@@ -118,17 +137,30 @@ class Engine:
             else:
                 value = await self.run_plan(step, task)
         except asyncio.CancelledError as cancelled:
-            if own_cancellation():
-                try:
-                    if scope.tasks:
-                        await scope.close()
-                finally:
-                    self.leave(scope)
-                raise
+            raised = True
             error = Cancelled(str(cancelled) or "It raised CancelledError itself.")
-        except Exception as raised:
-            error = raised
-            value = raised.value if isinstance(raised, ChildrenFailed) else step.value
+            value = step.value
+        except Exception as failed:
+            error = failed
+            value = failed.value if isinstance(failed, ChildrenFailed) else step.value
+        except BaseException:
+            running.leave(task_id, entry)
+            raise
+        if running.get(task_id) is entry:
+            del running[task_id]
+        else:
+            running.leave(task_id, entry)
+        if scope.cancelled:
+            await absorb(raised=raised)
+            error = Cancelled(BY_ID)
+            raised = True
+        if raised and own_cancellation():
+            try:
+                if scope.tasks:
+                    await scope.close()
+            finally:
+                self.leave(scope)
+            raise asyncio.CancelledError
         if scope.tasks:
             await self.closed(scope)
         step.finished = scope.loop.time()
@@ -146,6 +178,13 @@ class Engine:
         if self.listener is not None:
             scope.emit(TaskEnded(result))
         return result
+
+    def cancel(self, task_id: str) -> bool:
+        """End the tasks of that id that run now, as ``cancelled``; False if there are none.
+
+        What they run is cancelled and awaited. To be called where they run, on the loop's thread.
+        """
+        return self.running.cancel(task_id)
 
     async def run_plan(self, step: Step, task: Any) -> Any:
         """What the topology says, or the task itself, run at this step."""
@@ -212,3 +251,8 @@ def kind_of(task: Any) -> str:
 def default_engine() -> Engine:
     """The engine of scripts: the process's providers, no functions."""
     return Engine()
+
+
+def run(task: Any) -> Result:
+    """Answer one task in a script, by the process's providers: ``streamer.run(llm("Hello", model="echo:"))``."""
+    return default_engine().run_sync(task)

@@ -54,6 +54,14 @@ class Clients:
             **self.connection.client(self.client_id), enable_auto_commit=False, fetch_max_wait_ms=100
         )
 
+    def listener(self) -> AIOKafkaConsumer:
+        """A consumer of no group that waits for what comes seldom."""
+        return AIOKafkaConsumer(
+            **self.connection.client(self.client_id),
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+        )
+
     def producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
         """An idempotent producer, or one for transactions."""
         once = {"transactional_id": transactional_id, "transaction_timeout_ms": int(WITHIN * 1000)}

@@ -58,15 +58,7 @@ class Writer:
     def result(self, record: Record, result: Result) -> Outgoing:
         """The result in its task's format; one that can't be encoded is a failed one that says why."""
         msgpack = content_type(record.message) == MSGPACK
-        try:
-            value = self.encoder.encode(result, msgpack)
-        except Unencodable as error:
-            result = failed(result, Category.INTERNAL, str(error))
-            try:
-                value = self.encoder.encode(result, msgpack)
-            except Unencodable:  # it was not the value, or not this one
-                result = replace(bare(result), attempts=())
-                value = self.encoder.encode(result, msgpack)
+        result, value = encoded(self.encoder, result, msgpack)
         task_id = result.task_id.encode()
         headers = [
             ("streamer-task-id", task_id),
@@ -115,6 +107,19 @@ def content_type(message: Any) -> str:
         if name == "content-type" and value is not None and value.lower().startswith(b"application/msgpack"):
             return MSGPACK
     return JSON
+
+
+def encoded(encoder: Encoder, result: Result, msgpack: bool = False) -> tuple[Result, bytes]:
+    """A result and its bytes; in place of one that can't be encoded a failed one that says why."""
+    try:
+        return result, encoder.encode(result, msgpack)
+    except Unencodable as error:
+        result = failed(result, Category.INTERNAL, str(error))
+    try:
+        return result, encoder.encode(result, msgpack)
+    except Unencodable:  # it was not the value, or not this one
+        result = replace(bare(result), attempts=())
+    return result, encoder.encode(result, msgpack)
 
 
 def failed(result: Result, category: Category, why: str) -> Result:

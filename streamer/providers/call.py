@@ -81,6 +81,7 @@ class ProviderCall(Call):
                     model=self.model,
                     parameters=self.parameters,
                     attempt_id=attempt_id,
+                    stream=step.scope.chunks is not None,
                 )
             )
             if type(answer) is CoroutineType or isawaitable(answer):
@@ -116,10 +117,15 @@ async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:
     usage = cost = model = None
     value: Any = UNSET
     degraded = chunked = False
+    told = step.scope.chunks
     try:
         async for chunk in chunks:
             if step.first_token is None:
                 step.first_token = step.scope.loop.time()
+            if told is not None and step.attempt_id is not None:
+                told.delta(
+                    step.scope.task_id, step.attempt_id, chunk if isinstance(chunk, str) else chunk.text
+                )
             if isinstance(chunk, str):
                 parts.append(chunk)
                 continue

@@ -86,7 +86,7 @@ class OpenAI:
         # the tool calls of a stream come in fragments of JSON, of which nobody could use the first
         return (
             self.pieces(request)
-            if self.stream and not request.parameters.get("tools")
+            if (self.stream or request.stream) and not request.parameters.get("tools")
             else self.whole(request)
         )
 

@@ -15,12 +15,14 @@ class Request(Struct, frozen=True, kw_only=True):
     """What a provider is asked: a conversation, and how to answer it.
 
     ``attempt_id`` is the same for the same attempt after a crash: an idempotency key, where a provider takes one.
+    ``stream``: somebody reads along, so that an answer in pieces is better than a whole one.
     """
 
     messages: tuple[Message, ...]
     model: str | None = None
     parameters: dict[str, Any] = {}
     attempt_id: str = ""
+    stream: bool = False
 
     @property
     def prompt(self) -> str:

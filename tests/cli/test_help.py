@@ -8,7 +8,18 @@ import pytest
 from streamer.version import __version__
 from tests.cli.shell import streamer
 
-COMMANDS = ("demo", "run", "status", "check", "topics", "produce", "consume", "dead-letters")
+COMMANDS = (
+    "demo",
+    "run",
+    "batch",
+    "status",
+    "check",
+    "topics",
+    "produce",
+    "consume",
+    "cancel",
+    "dead-letters",
+)
 
 
 def test_help_names_every_command_and_the_exit_codes() -> None:

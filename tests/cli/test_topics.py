@@ -30,16 +30,17 @@ def test_topics_shows_what_a_module_needs_and_makes_what_is_missing(
         assert (done.code, done.err) == (0, "")
         return [line.replace("dead letters", "dead-letters").split() for line in done.out.splitlines()[1:]]
 
-    assert [row[-1] for row in shown("--dry-run")] == ["missing"] * 4
-    assert [row[-1] for row in shown()] == ["made"] * 4
+    assert [row[-1] for row in shown("--dry-run")] == ["missing"] * 5
+    assert [row[-1] for row in shown()] == ["made"] * 5
     rows = shown()
     assert [row[1:3] for row in rows] == [
         ["input", topic_name],
         ["output", f"{topic_name}-out"],
         ["dead-letters", f"{topic_name}.dead-letters"],
         ["journal", f"{topic_name}.journal"],
+        ["control", f"{topic_name}.control"],
     ]
-    assert [row[-1] for row in rows] == ["exists"] * 4
+    assert [row[-1] for row in rows] == ["exists"] * 5
 
 
 @pytest.mark.kafka

@@ -1,0 +1,82 @@
+"""The ways into an engine, besides one task at a time."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from copy import copy
+from typing import Any, Self
+
+from reactivex import Observable
+
+from streamer.chunks import Chunk, Chunks
+from streamer.engine import scripts
+from streamer.engine.many import CONCURRENCY, WAITING, Stream, Tasks
+from streamer.engine.tokens import tokens
+from streamer.limits import Slots
+from streamer.operators.concurrent_map import concurrent_map
+from streamer.providers.registry import Registry
+from streamer.results import Result
+
+
+class Doors:
+    """What programs and scripts call of an engine."""
+
+    providers: Registry
+    slots: Slots | None
+    cancel_grace: float
+
+    @abstractmethod
+    def run(self, task: Any, *, chunks: Chunks | None = None) -> Coroutine[Any, Any, Result]:
+        """Answer one task."""
+
+    def answers(
+        self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
+    ) -> Observable[Result]:
+        """Answer many tasks, so many at once, and emit their Results as they come; see :func:`concurrent_map`.
+
+        An iterable, or an async one, is read as there is room. ``concurrency`` is 100, unless the engine has slots.
+        """
+        engine = self.with_slots(concurrency)
+        assert engine.slots is not None
+        return concurrent_map(engine.run, engine.slots, bound)(tasks)
+
+    def stream(
+        self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
+    ) -> AsyncGenerator[Result]:
+        """The same, to be read by ``async for``, which also paces it: what nobody reads is not asked.
+
+        An Observable can't be paced; more than ``bound`` tasks that wait are an ``OverflowError``. Closing it early
+        cancels what runs, awaits that, and closes the source.
+        """
+        engine = self.with_slots(concurrency)
+        assert engine.slots is not None
+        return Stream(engine.run, tasks, engine.slots, bound, self.cancel_grace).results()
+
+    def tokens(self, task: Any) -> Observable[Chunk]:
+        """Answer one task and emit what models say, as they say it; its failure is the Observable's error.
+
+        A chunk says of which attempt it is, for some fail: on a ``reset`` all that it said is void.
+        """
+        return tokens(self.run, task)
+
+    def run_sync(self, task: Any) -> Result:
+        """Answer one task in a script, where no loop runs; closes the providers."""
+        return scripts.run(self, task)
+
+    def stream_sync(self, tasks: Any, *, concurrency: int | None = None) -> Iterator[Result]:
+        """Answer many in a script, as they come; they run, and ``tasks`` is read, in a thread meanwhile."""
+        return scripts.stream(self, tasks, concurrency)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.providers.close()
+
+    def with_slots(self, concurrency: int | None) -> Self:
+        """The same engine with slots for a stream of its own."""
+        engine = copy(self)
+        if concurrency is not None or engine.slots is None:
+            engine.slots = Slots(CONCURRENCY if concurrency is None else concurrency)
+        return engine
