@@ -1,12 +1,14 @@
 """Slow, flaky, rate-limited, paid model calls as a Kafka stream."""
 
 from streamer.engine import Engine
-from streamer.functions import function, llm
+from streamer.functions import function, in_process, in_thread, llm
+from streamer.limits import Limit
 from streamer.observable import single
 from streamer.operators import (
     concurrent_map,
     consensus,
     fallback,
+    limited,
     map,
     parallel,
     race,
@@ -22,6 +24,7 @@ from streamer.version import __version__
 
 __all__ = [
     "Engine",
+    "Limit",
     "Pool",
     "Result",
     "Single",
@@ -32,6 +35,9 @@ __all__ = [
     "consensus",
     "fallback",
     "function",
+    "in_process",
+    "in_thread",
+    "limited",
     "llm",
     "map",
     "parallel",
