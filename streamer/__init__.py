@@ -2,12 +2,14 @@
 
 from streamer.chunks import Chunk
 from streamer.engine import Engine, run
-from streamer.functions import function, llm
+from streamer.functions import function, in_process, in_thread, llm
+from streamer.limits import Limit
 from streamer.observable import single
 from streamer.operators import (
     concurrent_map,
     consensus,
     fallback,
+    limited,
     map,
     parallel,
     race,
@@ -24,6 +26,7 @@ from streamer.version import __version__
 __all__ = [
     "Chunk",
     "Engine",
+    "Limit",
     "Pool",
     "Result",
     "Single",
@@ -34,6 +37,9 @@ __all__ = [
     "consensus",
     "fallback",
     "function",
+    "in_process",
+    "in_thread",
+    "limited",
     "llm",
     "map",
     "parallel",

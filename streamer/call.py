@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from copy import copy
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from msgspec import UNSET
 
+from streamer.clocks import Pace, paced
 from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, Skipped, TimedOut, category_of
 from streamer.events import Answer, AttemptEnded, AttemptStarted, Outcome
-from streamer.limits import ExtraCalls, Slots
+from streamer.limits import ExtraCalls, Joint, Limit, held, within
 from streamer.providers.protocol import Response
 from streamer.remembering import Entry, rebuilt
 from streamer.results import Attempt, Status
@@ -19,7 +21,7 @@ from streamer.scope import own_cancellation
 from streamer.single import Single
 from streamer.spending import draw
 from streamer.step import Step
-from streamer.tasks import TaskBase
+from streamer.tasks import TaskBase, Timeouts
 
 
 class Call(Single[Any]):
@@ -32,6 +34,8 @@ class Call(Single[Any]):
     nothing is called before all that was noted is durable.
     """
 
+    limit: Limit | Joint | None = None
+    """What its slot is asked of, where that is held around it already and ``slots`` is only a share in that."""
     journaled = False
     extra: ExtraCalls | None = None
     """The retry budget of whom it calls."""
@@ -39,12 +43,17 @@ class Call(Single[Any]):
     """Whether a cancelled call ends at once, so that its clock needs no asyncio task of its own."""
 
     def __init__(
-        self, name: str, model: str | None, slots: Slots | None, clock: float | None, task: TaskBase | None
+        self,
+        name: str,
+        model: str | None,
+        slots: Limit | Joint | None,
+        clocks: Timeouts | None,
+        task: TaskBase | None,
     ) -> None:
         self.name = name
         self.model = model
         self.slots = slots
-        self.clock = clock
+        self.clocks = clocks
         self.task = task
 
     @property
@@ -62,6 +71,12 @@ class Call(Single[Any]):
     async def at(self, step: Step) -> Any:
         """Make one attempt and record it; or recall one."""
         scope = step.scope
+        slots = self.slots
+        hold = held.get() if scope.holds else None
+        if slots is not None and (hold is not None or slots is scope.slots):
+            shared = within(slots, hold, scope)
+            if shared is not slots:
+                return await Call.at(self.inside(shared), step)
         journal = scope.journal
         entry: Entry | None = None
         if journal is not None:
@@ -76,23 +91,24 @@ class Call(Single[Any]):
                 raise Cancelled("Its task is not this worker's any more.")
         if scope.lent:
             await scope.reclaim()
-        if step.deadline is not None and step.due():
-            raise TimedOut("The deadline has passed.", Category.DEADLINE)
-        if scope.closed:
-            raise Cancelled("Its task has its result already.")
-        if step.attempts is None:
-            step.attempts = []
-        elif step.attempts:
-            draw(step, self.extra)
-        if self.extra is not None:
-            step.extra = self.extra
-            self.extra.called(scope.loop.time())
-        slots = self.slots
+        if hold is not None:
+            await hold.begin()
         scope.active += 1
         step.calling = self
         try:
+            if step.deadline is not None and step.due():
+                raise TimedOut("The deadline has passed.", Category.DEADLINE)
+            if scope.closed:
+                raise Cancelled("Its task has its result already.")
+            if step.attempts is None:
+                step.attempts = []
+            elif step.attempts:
+                draw(step, self.extra)
+            if self.extra is not None:
+                step.extra = self.extra
+                self.extra.called(scope.loop.time())
             if slots is not None and not slots.take():
-                await slots.acquire()
+                await self.queue(step, slots)
             number = len(step.attempts) + 1 if entry is None else entry.number
             attempt_id = step.attempt_id = f"{scope.task_id}{step.path}#{number}"
             if entry is not None:
@@ -101,10 +117,10 @@ class Call(Single[Any]):
                 scope.emit(AttemptStarted(scope.task_id, attempt_id, self.name, self.model))
             started = step.asked = scope.loop.time()
             try:
-                if self.clock is None:
+                if self.clocks is None:
                     response = await self.perform(step, attempt_id)
                 else:
-                    response = await self.clocked(step, attempt_id, self.clock)
+                    response = await self.clocked(step, attempt_id, self.clocks)
             except BaseException as error:
                 failure = self.failed(error)
                 attempt = self.record(step, attempt_id, started, None, failure)
@@ -123,6 +139,8 @@ class Call(Single[Any]):
             scope.active -= 1
             if scope.sleeping:
                 scope.rest()
+            if hold is not None:
+                hold.end()
         if type(response) is Response:
             step.answered = (
                 self.name,
@@ -145,8 +163,31 @@ class Call(Single[Any]):
         step.answered = (self.name, answer.model or self.model, answer.finish_reason, answer.degraded)
         return answer.text if answer.value is UNSET else answer.value
 
-    async def clocked(self, step: Step, attempt_id: str, seconds: float) -> Any:
-        """The same, at most so long."""
+    def inside(self, slots: Limit | Joint) -> Self:
+        """The same call in a slot that its task holds already."""
+        call = copy(self)
+        call.limit, call.slots = self.slots, slots
+        return call
+
+    async def queue(self, step: Step, slots: Limit | Joint) -> None:
+        """Wait for a slot."""
+        seconds = self.clocks.queue if self.clocks is not None else None
+        timer = asyncio.timeout(seconds)
+        try:
+            async with timer:
+                await slots.acquire(step.priority)
+        except TimeoutError as error:
+            said = f"No slot of {self.name} within {seconds:g} s (queue)."
+            raise TimedOut(said, provider=self.name) from error
+
+    async def clocked(self, step: Step, attempt_id: str, clocks: Timeouts) -> Any:
+        """The same, as long as no clock runs out."""
+        if clocks.first_token is not None or clocks.between_tokens is not None:
+            step.pace = Pace(step.scope.loop.time(), clocks)
+            return await paced(step.scope, self.perform(step, attempt_id), step.pace, self.name)
+        seconds = clocks.attempt
+        if seconds is None:
+            return await self.perform(step, attempt_id)
         expired = TimedOut(f"No answer within {seconds:g} s.", provider=self.name)
         if not self.prompt_end:
             return await step.scope.bounded(self.perform(step, attempt_id), seconds, expired)
@@ -188,6 +229,8 @@ class Call(Single[Any]):
             violations=(),
         )
         step.first_token = None
+        if self.clocks is not None:
+            step.pace = None
         assert step.attempts is not None
         step.attempts.append(attempt)
         if scope.listener is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
+from streamer.limits import Limit
+from streamer.providers.function import FunctionTarget
 from streamer.tasks import Function, Llm, TaskBase
 
 K = TypeVar("K", bound=TaskBase)
@@ -25,6 +28,27 @@ def function(name: str, *args: Any, **fields: Any) -> Function:
         raise ValueError("function: arguments are given either by position or as `arguments`, not both.")
     given = {"arguments": args, **fields} if args else fields
     return checked(Function, {"name": name, **given})
+
+
+def in_thread(function: Callable[..., Any], *, concurrency: int | Limit | None = None) -> FunctionTarget:
+    """A plain function that blocks, for operators: called with arguments, or in the place of a callable without any.
+
+    It runs in a thread, at most ``concurrency`` at once (32). Operators call what is not wrapped on the event loop,
+    so that it can make Singles and coroutines there; it had better not block.
+    """
+    return wrapped(function, "thread", concurrency)
+
+
+def in_process(function: Callable[..., Any], *, concurrency: int | Limit | None = None) -> FunctionTarget:
+    """The same for one that computes: in a process, which can import it, at most as many as there are processors."""
+    return wrapped(function, "process", concurrency)
+
+
+def wrapped(function: Callable[..., Any], run_in: str, concurrency: int | Limit | None) -> FunctionTarget:
+    if not callable(function):
+        raise ValueError(f"in_{run_in}: takes a function, not {function!r}.")
+    name = getattr(function, "__name__", type(function).__name__)
+    return FunctionTarget(function, name, run_in=run_in, concurrency=concurrency)
 
 
 def checked(kind: type[K], fields: dict[str, Any]) -> K:

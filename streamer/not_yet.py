@@ -6,18 +6,19 @@ from operator import attrgetter
 
 from streamer.errors import CallFailed, Category
 from streamer.tasks import KINDS as TASKS
-from streamer.tasks import TaskBase, Timeouts
+from streamer.tasks import TaskBase
 
 KINDS = frozenset({"workflow", "plan"})
 FIELDS: dict[str, tuple[str, ...]] = {
     "llm": ("response_schema", "tools", "guardrails", "stream"),
 }
-EVERYWHERE = ("priority", "resources")
+EVERYWHERE = ("resources",)
 LOOK = {
-    kind: (names, attrgetter(*names)) for kind in TASKS for names in [(*EVERYWHERE, *FIELDS.get(kind, ()))]
+    kind: (names, attrgetter(*names, names[0]))  # twice, for of a single name it would give no tuple
+    for kind in TASKS
+    for names in [(*EVERYWHERE, *FIELDS.get(kind, ()))]
 }
 """All of a task's such fields at one look, for this is done for every task."""
-CLOCKS = ("queue", "connect", "first_token", "between_tokens")
 
 
 def refuse_kind(kind: str) -> None:
@@ -32,14 +33,9 @@ def refuse_kind(kind: str) -> None:
 def refuse_fields(task: TaskBase, kind: str) -> None:
     """Say of every field that has no effect yet that it has none."""
     names, values = LOOK[kind]
-    for place, value in enumerate(values(task)):
+    for name, value in zip(names, values(task), strict=False):
         if value is not None and value is not False and value != ():
-            raise no_effect(names[place])
-    clocks = task.timeout
-    if isinstance(clocks, Timeouts):
-        for name in CLOCKS:
-            if getattr(clocks, name) is not None:
-                raise no_effect(f"timeout.{name}")
+            raise no_effect(name)
 
 
 def no_effect(name: str) -> CallFailed:

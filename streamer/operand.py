@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 
 from reactivex import Observable
 
+from streamer.blocking import LONG, note
+from streamer.limits import held
 from streamer.single import Operand, Run, Single
 from streamer.step import Step, current, restore
 from streamer.tasks import Function, Llm, TaskBase
@@ -83,8 +85,13 @@ async def call_function(step: Step, function: Callable[..., Any], *args: Any, **
     if step.scope.lent:
         await step.scope.reclaim()
     token = current.set(step)
+    now = step.scope.loop.time
+    began = now()
     try:
-        return await resolve(step, function(*args, **named))
+        returned = function(*args, **named)
+        if (seconds := now() - began) > LONG:
+            note(function, seconds)
+        return await resolve(step, returned)
     finally:
         restore(token)
 
@@ -114,13 +121,18 @@ async def settle(step: Step, value: Any) -> Any:
 async def work(step: Step, awaitable: Any) -> Any:
     """Await it as work, which holds the run slot but while it waits for calls of its own."""
     scope = step.scope
-    scope.active += 1  # the slot is in hand: whoever called the function has seen to it
+    hold = held.get() if scope.holds else None
+    if hold is not None:
+        await hold.begin()
+    scope.active += 1  # the slot is in hand: whoever called the function has seen to it, or the hold has
     step.working += 1
     try:
         return await awaitable
     finally:
         step.working -= 1
         scope.end()
+        if hold is not None:
+            hold.end()
 
 
 async def gathered(items: AsyncIterator[Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamer.errors import Cancelled, TimedOut
 from streamer.events import Event, Listener
-from streamer.limits import RunSlot
+from streamer.limits import RunSlot, held
 
 if TYPE_CHECKING:
     from streamer.chunks import Chunks
@@ -59,6 +59,8 @@ class Scope(RunSlot):
         self.epoch = time.time() - self.loop.time()
         """Added to the loop's time it gives the time of day; one clock for a task's whole life."""
         self.tasks: set[asyncio.Task[Any]] = set()
+        if held.get() is not None:
+            self.holds = True  # by code that another task runs
 
     def emit(self, event: Event) -> None:
         """Tell the listener, whose errors change nothing."""

@@ -20,6 +20,7 @@ from streamer.tasks import Retry, TaskBase
 
 if TYPE_CHECKING:
     from streamer.results import Result
+    from streamer.tasks import Timeouts
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -77,9 +78,9 @@ class Single(Observable[T], Generic[T]):
         """The same, told of the previous answer of a sequence; itself where there is no model to tell."""
         return self if self._given is None else self._given(previous)
 
-    def bounded(self, seconds: float) -> Single[T] | None:
-        """The same with a clock on its attempt, for a Single that has one."""
-        del seconds
+    def bounded(self, clocks: Timeouts) -> Single[T] | None:
+        """The same with clocks on its attempt, for a Single that has them; a ValueError says which it has not."""
+        del clocks
         return None
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -165,11 +166,11 @@ class Single(Observable[T], Generic[T]):
 
         return Single(again(run), "function", given=lambda previous: self.given(previous).flat_map(mapper))
 
-    def timeout(self, seconds: float) -> Single[T]:  # type: ignore[override]
+    def timeout(self, seconds: float | None = None, **clocks: float) -> Single[T]:  # type: ignore[override]
         """See :func:`streamer.timeout`."""
         from streamer.operators import timeout
 
-        return timeout(seconds)(self)
+        return timeout(seconds, **clocks)(self)
 
     def retry(self, *args: Any, **settings: Any) -> Single[T]:
         """See :func:`streamer.retry`."""

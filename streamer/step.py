@@ -9,10 +9,12 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
+from streamer.limits import doze, held, wake
 from streamer.scope import Scope, own_cancellation
 
 if TYPE_CHECKING:
     from streamer.call import Call
+    from streamer.clocks import Pace
     from streamer.events import Outcome
     from streamer.limits import ExtraCalls
     from streamer.results import Attempt, Usage
@@ -24,7 +26,7 @@ ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 """What has a meaning in paths and ids, so that the names of children can't be taken for it."""
 
 FORGOTTEN = (
-    *("deadline", "started", "finished", "value", "error", "skipped", "winner", "answered"),
+    *("deadline", "priority", "started", "finished", "value", "error", "skipped", "winner", "answered"),
     *("outcome", "recalled", "certain", "agreement", "extra", "drawn"),
 )
 """What a step that is run once more does not keep."""
@@ -37,13 +39,15 @@ class Step:
     beyond its first have ``~2``, ``~3`` in the order they start (a registered function is itself the first).
     Running a step again (a retry) comes by the same steps, and goes on counting their attempts.
 
-    ``deadline`` is on the loop's clock: the earliest of its own and those above.
+    ``deadline`` is on the loop's clock: the earliest of its own and those above. ``priority`` is its task's, else
+    that of the nearest above that has one.
     """
 
     task: TaskBase | None = None
     kind: str | None = None
     tag: str | None = None
     deadline: float | None = None
+    priority: int | None = None
     started: float | None = None
     finished: float | None = None
     value: Any = None
@@ -62,6 +66,8 @@ class Step:
     attempts: list[Attempt] | None = None
     answered: tuple[str, str | None, str | None, bool] | None = None
     first_token: float | None = None
+    pace: Pace | None = None
+    """Told of every token, where somebody waits for them."""
     subscribed: set[asyncio.Task[Any]] | None = None
     let_go: tuple[Usage | None, float | None] = (None, None)
     """What children have cost that are not kept: usage, and USD."""
@@ -107,6 +113,8 @@ class Step:
         step.task = single.task
         if self.deadline is not None:
             step.deadline = self.deadline
+        if self.priority is not None:
+            step.priority = self.priority
         return step
 
     def call(self) -> Step:
@@ -125,6 +133,8 @@ class Step:
             self.calls.append(step)
         if self.deadline is not None:
             step.deadline = self.deadline
+        if self.priority is not None:
+            step.priority = self.priority
         return step
 
     def again(self) -> None:
@@ -141,7 +151,9 @@ class Step:
         """Run a Single here and remember how it ended."""
         scope = self.scope
         self.kind = single.kind
-        self.task = single.task
+        task = self.task = single.task
+        if task is not None and task.priority is not None:
+            self.priority = task.priority
         self.started = scope.loop.time()
         try:
             value = self.value = await single.at(self)
@@ -210,9 +222,12 @@ class Step:
         if self.deadline is not None and self.scope.loop.time() + seconds >= self.deadline:
             raise TimedOut("The deadline comes before the next attempt.", Category.DEADLINE)
         self.resumes = self.scope.loop.time() + seconds
+        hold = held.get() if self.scope.holds else None
+        doze(hold)
         try:
             await self.scope.sleep(seconds)
         finally:
+            wake(hold)
             self.resumes = None
 
 

@@ -258,3 +258,8 @@ KINDS: dict[str, type[TaskBase]] = {
     "plan": Plan,
 }
 KIND_OF: dict[type, str] = {kind: name for name, kind in KINDS.items()}
+
+
+def priority_of(task: Any) -> int | None:
+    """The priority of what waits to begin, where it has one."""
+    return task.priority if isinstance(task, TaskBase) else None

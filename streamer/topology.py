@@ -12,7 +12,7 @@ import msgspec
 from streamer.engine import Engine
 from streamer.errors import SettingsError
 from streamer.events import Listener
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.operators.hedging import Hedging
 from streamer.providers.function import FunctionTarget
 from streamer.settings import resolve
@@ -43,10 +43,11 @@ class Topology:
     """A way from ``input`` to ``output``, both topics.
 
     ``name`` (by default the input's) names the group and the topics of its own, such as ``NAME.dead-letters``.
-    ``concurrency`` is how many tasks run at once in a worker, ``ordering`` is ``none`` or ``key``, ``retry`` holds
-    for calls whose tasks say nothing of it, unless a ``retry`` is put around them; ``retry_budget`` is how many attempts
-    beyond the first all calls of one task may make together, ``hedging`` the budget of its hedged races. With ``dead_letter_failed`` a task that fails or times out is a dead
-    letter besides. Further settings are those of :class:`streamer.settings.Settings`.
+    ``concurrency`` is how many tasks run at once in a worker, a number or a Limit that topologies share, ``ordering``
+    is ``none`` or ``key``, ``retry`` holds for calls whose tasks say nothing of it, unless a ``retry`` is put around
+    them; ``retry_budget`` is how many attempts beyond the first all calls of one task may make together, ``hedging``
+    the budget of its hedged races. With ``dead_letter_failed`` a task that fails or times out is a dead letter besides.
+    Further settings are those of :class:`streamer.settings.Settings`.
     Without ``@topology.task`` a task means what it says on the wire.
     """
 
@@ -82,6 +83,11 @@ class Topology:
         self.retry = retry
         self.retry_budget = affordable(retry_budget)
         self.hedging = hedging
+        limit = settings.get("concurrency")
+        self.limit = limit if isinstance(limit, Limit) else None
+        """What it shares with others of its process, where it was given a Limit."""
+        if self.limit is not None:
+            settings["concurrency"] = self.limit.limit
         self.settings = {"input": input, "output": output, "group": self.name, **settings}
         self.functions: dict[str, FunctionTarget] = {}
         self.answer: Callable[[Any], Any] | None = None
@@ -121,13 +127,13 @@ class Topology:
         name: str | None = None,
         retry_on: type[Exception] | tuple[type[Exception], ...] = (),
         run_in: str | None = None,
-        concurrency: int | None = None,
+        concurrency: int | Limit | None = None,
         journal: bool = False,
     ) -> Any:
         """Register a function that tasks of kind ``function`` call by name.
 
-        A plain one runs in a thread, an async one on the loop. ``retry_on`` names exceptions that may pass by
-        themselves; ``concurrency`` is how many of its calls run at once; ``journal`` has what it returns, a plain
+        A plain one runs in a thread, or with ``run_in="process"`` in a process, an async one on the loop. ``retry_on`` names exceptions that may pass by
+        themselves; ``concurrency`` is how many of its calls run at once, a number or a Limit that others share; ``journal`` has what it returns, a plain
         value, remembered across crashes, so that it is not called again.
         """
 
@@ -143,9 +149,14 @@ class Topology:
 
         return register if function is None else register(function)
 
+    def slots(self, concurrency: int) -> Limit:
+        """The run slots of a worker: those that it shares, unless a flag or the environment set another number."""
+        shared = self.limit
+        return shared if shared is not None and shared.limit == concurrency else Limit(concurrency)
+
     def engine(
         self,
-        slots: Slots | None = None,
+        slots: Limit | None = None,
         listener: Listener | None = None,
         park_after: float | None = None,
     ) -> Engine:

@@ -12,7 +12,7 @@ from reactivex import operators as ops
 
 from streamer.decoding import Decoder
 from streamer.events import Listener
-from streamer.kafka.answering import Answering
+from streamer.kafka.answering import Answering, priority
 from streamer.kafka.claiming import Claiming
 from streamer.kafka.claims import LARGEST, open_store
 from streamer.kafka.clients import Clients
@@ -28,7 +28,6 @@ from streamer.kafka.topics import DEAD_LETTER_BYTES, Wanted, ensure
 from streamer.kafka.transactions import Transactions
 from streamer.kafka.watch import Warnings, Watch
 from streamer.kafka.writing import Writer
-from streamer.limits import Slots
 from streamer.operators import concurrent_map
 from streamer.settings import Settings
 from streamer.topology import Topology
@@ -62,7 +61,7 @@ class Worker:
         self.journal = f"{topology.name}.journal"
         self.group = settings.group or topology.name
         self.client_id = f"streamer-{topology.name}-{socket.gethostname()}-{os.getpid()}"
-        self.slots = Slots(settings.concurrency)
+        self.slots = topology.slots(settings.concurrency)
         self.engine = topology.engine(self.slots, listener, settings.park_after)
         self.watch = Watch(
             topology.name,
@@ -114,7 +113,7 @@ class Worker:
         answering = Answering(self.source.dispatcher, self.engine, decoder, claiming)
         pipeline = self.source.records.pipe(
             ops.map(answering.decode),
-            concurrent_map(answering.answer, self.slots, bound=settings.outstanding_limit),
+            concurrent_map(answering.answer, self.slots, bound=settings.outstanding_limit, priority=priority),
         )
         self.subscription = pipeline.subscribe(self.sink)
 
@@ -201,3 +200,5 @@ class Worker:
         await self.sink.close(seconds)
         await self.journals.close(seconds)
         await self.control.close(seconds)
+        for function in self.topology.functions.values():
+            await function.close()

@@ -13,6 +13,7 @@ import pytest
 from streamer.engine import Engine
 from streamer.errors import CallFailed, Category
 from streamer.events import RetryScheduled
+from streamer.limits import Limit
 from streamer.operators.hedging import Hedging
 from streamer.providers import Registry, Request
 from streamer.providers.echo import Echo
@@ -74,8 +75,10 @@ class World:
         for name, answer in answers.items():
             registry.declare(answer, {"name": f"{name}:"})
         functions: dict[str, Callable[..., Any]] = {"add": self.add, "hang": self.hang, "fail": self.fail}
-        targets = {name: FunctionTarget(function, name) for name, function in functions.items()}
-        self.engine = Engine(providers=registry, functions=targets, listener=self.heard, hedging=Hedging())
+        self.functions = {name: FunctionTarget(function, name) for name, function in functions.items()}
+        self.engine = Engine(
+            providers=registry, functions=self.functions, listener=self.heard, hedging=Hedging()
+        )
 
     async def run(self, task: dict[str, Any]) -> Result:
         return await self.engine.run(msgspec.convert(task, Task))
@@ -135,6 +138,29 @@ def refused(kind: str, field: str, value: Any, name: str | None = None) -> None:
         is_refused(await world.run(task), name or field)
         is_refused(await world.run({"kind": "parallel", "tasks": [ASK, task]}), name or field)
         assert not world.echo.calls
+
+
+def begins(world: World, begun: list[Any]) -> tuple[Callable[[str], dict[str, Any]], Limit]:
+    """What makes a task's leaf one that begins one at a time, and the limit that sees to it."""
+    one = Limit(1)
+
+    async def answer(what: Any) -> None:
+        begun.append(what if isinstance(what, str) else what.prompt)
+
+    world.engine.providers.declare(answer, {"name": "begin:", "concurrency": one})
+    world.functions["begin"] = FunctionTarget(answer, "begin", concurrency=one)
+
+    def leaf(name: str) -> dict[str, Any]:
+        return {
+            "model": "begin:",
+            "prompt": name,
+            "name": "begin",
+            "arguments": [name],
+            "tasks": [{**ASK, "model": "begin:", "prompt": name}] * 2,
+            "task": {**ASK, "model": "begin:", "prompt": name},
+        }
+
+    return leaf, one
 
 
 def plain(value: Any) -> Any:
@@ -209,7 +235,25 @@ for kind in HANGING:
         assert result.retries == 1
         assert (await world.run(FAILING[kind])).retries == 0
 
-    refused(kind, "priority", 0)
+    @row(kind, "priority")
+    async def of_those_that_wait_the_higher_begins_first(world: World, kind: str = kind) -> None:
+        begun: list[Any] = []
+        ask, one = begins(world, begun)
+        tasks = [
+            {
+                **VALID[kind],
+                **{k: v for k, v in ask(str(number)).items() if k in VALID[kind]},
+                "priority": priority,
+            }
+            for number, priority in enumerate((0, 1, 5, 1))
+        ]
+        await one.acquire()
+        asked = [asyncio.ensure_future(world.run(task)) for task in tasks]
+        await asyncio.sleep(1)
+        one.give()
+        await asyncio.gather(*asked)
+        assert list(dict.fromkeys(begun)) == ["2", "1", "3", "0"]
+
     refused(kind, "resources", {"gpu": 1})
 
 
@@ -542,12 +586,52 @@ async def the_clock_of_each_attempt(world: World) -> None:
     assert (result.status, result.duration) == (Status.TIMED_OUT, pytest.approx(5))
 
 
-for clock in ("queue", "connect", "first_token", "between_tokens"):
+@row("timeouts", "queue")
+async def the_clock_of_the_wait_for_a_slot(world: World) -> None:
+    one = Limit(1)
+    world.engine.providers.declare(world.slow, {"name": "one:", "concurrency": one})
+    await one.acquire()
+    result = await world.run({**ASK, "model": "one:", "timeout": {"queue": 2}})
+    assert (result.status, result.duration, result.attempts) == (Status.TIMED_OUT, pytest.approx(2), ())
+
+
+@row("timeouts", "connect")
+async def the_clock_of_the_connection(world: World) -> None:
+    """Whoever has none refuses it."""
+    asked: list[Request] = []
+
+    class Connects:
+        connects = True
+
+        async def answer(self, request: Request) -> str:
+            asked.append(request)
+            return "x"
+
+    world.engine.providers.declare(Connects(), {"name": "connects:"})
+    assert (await world.run({**ASK, "model": "connects:", "timeout": {"connect": 2}})).succeeded
+    assert asked[0].connect_timeout == 2
+    is_refused(await world.run({**ASK, "timeout": {"connect": 1}}), "timeout.connect")
+
+
+async def tokens(request: Request) -> Any:
+    """As many as the prompt has words, after so many seconds each."""
+    for seconds in request.prompt.split():
+        await asyncio.sleep(float(seconds))
+        yield "token"
+
+
+for clock, late in (("first_token", "3 1 1"), ("between_tokens", "1 1 3")):
 
     @row("timeouts", clock)
-    async def the_clock_is_refused(world: World, clock: str = clock) -> None:
-        is_refused(await world.run({**ASK, "timeout": {"attempt": 2, clock: 1}}), f"timeout.{clock}")
-        assert not world.echo.calls
+    async def the_clock_of_a_stream(world: World, clock: str = clock, late: str = late) -> None:
+        """Whoever does not stream refuses it."""
+        world.engine.providers.declare(tokens, {"name": "tokens:"})
+        timed = {**ASK, "model": "tokens:", "timeout": {clock: 2}}
+        assert (await world.run({**timed, "prompt": "1 1 1 1"})).succeeded
+        result = await world.run({**timed, "prompt": late})
+        assert (result.status, result.error.category) == (Status.TIMED_OUT, Category.TIMEOUT)
+        assert clock in result.error.message
+        is_refused(await world.run({**ASK, "timeout": {clock: 1}}), f"timeout.{clock}")
 
 
 # --- messages
@@ -612,11 +696,10 @@ async def test_a_task_without_them_is_not_refused(kind: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("priority", 1),
         ("resources", {"gpu": 1}),
         ("stream", True),
         ("tools", [{}]),
-        ("timeout", {"queue": 1}),
+        ("timeout", {"connect": 1}),
     ],
 )
 async def test_a_topologys_own_answer_pretends_nothing_either(field: str, value: Any) -> None:
@@ -624,4 +707,4 @@ async def test_a_topologys_own_answer_pretends_nothing_either(field: str, value:
     world = World()
     world.engine.answer = lambda task: world.engine.providers.resolve("echo:")(task)
     assert (await world.run(ASK)).succeeded
-    is_refused(await world.run({**ASK, field: value}), "timeout.queue" if field == "timeout" else field)
+    is_refused(await world.run({**ASK, field: value}), "timeout.connect" if field == "timeout" else field)

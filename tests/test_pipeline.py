@@ -11,7 +11,7 @@ from reactivex.subject import Subject
 
 from streamer import concurrent_map
 from streamer.engine import Engine
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.tasks import Llm
 
 pytestmark = pytest.mark.virtual_time
@@ -27,7 +27,7 @@ class Pipeline:
     """records.pipe(map(decode), concurrent_map(answer, slots, bound)), with other operators between."""
 
     def __init__(self, records: Observable, *, before=(), after=(), limit=5, bound=1000):
-        self.slots = Slots(limit)
+        self.slots = Limit(limit)
         self.engine = Engine(slots=self.slots)
         self.results = []
         self.end = asyncio.Event()

@@ -13,7 +13,7 @@ import pytest
 from streamer import fallback, parallel, race, retry, sequence, timeout
 from streamer.engine import Engine
 from streamer.errors import CallFailed, Category, TimedOut
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.operand import as_single
 from streamer.operators import concurrent_map
 from streamer.providers.function import FunctionTarget
@@ -43,7 +43,7 @@ class Line:
     """Plans run one after another or side by side in run slots, as a worker runs them; results with their instants."""
 
     def __init__(self, *plans: Callable[[], Any], slots: int = 1, grace: float = 1.0) -> None:
-        self.slots = Slots(slots)
+        self.slots = Limit(slots)
         self.engine = Engine(planned, slots=self.slots, cancel_grace=grace)
         self.results: dict[str, tuple[float, Result]] = {}
         self.completed = asyncio.get_running_loop().create_future()
@@ -468,7 +468,7 @@ class TestThreads:
 
     async def test_cancelled_from_outside_it_does_not_hold_up_who_cancels(self):
         gate, target = self.blocking()
-        slots = Slots(1)
+        slots = Limit(1)
         assert slots.take()
         engine = Engine(lambda _: target(), slots=slots)
         task = asyncio.ensure_future(engine.run(None))

@@ -206,7 +206,7 @@ def test_two_functions_of_one_name(topology: Topology) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"run_in": "process"}, "run_in is 'thread' or 'loop'"),
+        ({"run_in": "rocket"}, "run_in is 'thread', 'process' or 'loop'"),
         ({"retry_on": "network"}, "retry_on holds exception types"),
         ({"retry_on": (ValueError, 5)}, "retry_on holds exception types"),
         ({"concurrency": 0}, "concurrency"),

@@ -19,7 +19,7 @@ from streamer.cli.lines import STDIN, lines
 from streamer.cli.tally import INTERRUPTED, Tally
 from streamer.decoding import Decoder
 from streamer.errors import InvalidTask, SettingsError, StreamerError
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.operators import concurrent_map
 from streamer.results import Result
 from streamer.settings import Settings
@@ -40,7 +40,7 @@ class Batch:
         self.output = output
         self.limit = settings.max_message_bytes
         self.patience = settings.drain_timeout
-        self.slots = Slots(settings.concurrency)
+        self.slots = Limit(settings.concurrency)
         self.engine = topology.engine(self.slots)
         self.decoder = Decoder(topology.task_type, self.limit)
         self.loop = asyncio.get_running_loop()

@@ -18,7 +18,6 @@ from streamer.operators.telling import NOBODY
 from streamer.providers.conversation import conversation
 from streamer.providers.function import FunctionCall, FunctionTarget
 from streamer.providers.registry import Registry
-from streamer.providers.target import clock_of
 from streamer.single import Single
 from streamer.tasks import (
     KIND_OF,
@@ -32,6 +31,7 @@ from streamer.tasks import (
     Retry,
     Sequence,
     TaskBase,
+    Timeouts,
 )
 
 ITEM = frozenset({"item", "index"})
@@ -80,7 +80,7 @@ class Compiler:
                 Category.INVALID_REQUEST, "The task names no model, and this topology chooses none for it."
             )
         target = self.registry.resolve(task.model)
-        call = target.call(task, conversation(task), clock_of(task))
+        call = target.call(task, conversation(task))
         return call if policy is None else retried(policy)(call)
 
     def function(self, task: Function, policy: Retry | None) -> Single[Any]:
@@ -93,7 +93,8 @@ class Compiler:
             )
         by_name = task.arguments if isinstance(task.arguments, dict) else {}
         by_position = () if isinstance(task.arguments, dict) else tuple(task.arguments)
-        call: Single[Any] = FunctionCall(target, by_position, by_name, task, task.timeout)
+        clocks = None if task.timeout is None else Timeouts(attempt=task.timeout)
+        call: Single[Any] = FunctionCall(target, by_position, by_name, task, clocks)
         return call if policy is None else retried(policy)(call)
 
     def parallel(self, task: Parallel, policy: Retry | None) -> Single[Any]:

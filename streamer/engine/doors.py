@@ -13,17 +13,19 @@ from streamer.chunks import Chunk, Chunks
 from streamer.engine import scripts
 from streamer.engine.many import CONCURRENCY, WAITING, Stream, Tasks
 from streamer.engine.tokens import tokens
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.operators.concurrent_map import concurrent_map
 from streamer.providers.registry import Registry
 from streamer.results import Result
+from streamer.tasks import priority_of
 
 
 class Doors:
     """What programs and scripts call of an engine."""
 
     providers: Registry
-    slots: Slots | None
+    slots: Limit | None
+    admits: bool
     cancel_grace: float
 
     @abstractmethod
@@ -35,11 +37,11 @@ class Doors:
     ) -> Observable[Result]:
         """Answer many tasks, so many at once, and emit their Results as they come; see :func:`concurrent_map`.
 
-        An iterable, or an async one, is read as there is room. ``concurrency`` is 100, unless the engine has slots.
+        An iterable, or an async one, is read as there is room. ``concurrency`` is 100, unless the
+        engine has a limit of its own, which holds besides.
         """
-        engine = self.with_slots(concurrency)
-        assert engine.slots is not None
-        return concurrent_map(engine.run, engine.slots, bound)(tasks)
+        engine, slots = self.with_slots(concurrency)
+        return concurrent_map(engine.run, slots, bound, priority=priority_of)(tasks)
 
     def stream(
         self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
@@ -49,9 +51,8 @@ class Doors:
         An Observable can't be paced; more than ``bound`` tasks that wait are an ``OverflowError``. Closing it early
         cancels what runs, awaits that, and closes the source.
         """
-        engine = self.with_slots(concurrency)
-        assert engine.slots is not None
-        return Stream(engine.run, tasks, engine.slots, bound, self.cancel_grace).results()
+        engine, slots = self.with_slots(concurrency)
+        return Stream(engine.run, tasks, slots, bound, self.cancel_grace).results()
 
     def tokens(self, task: Any) -> Observable[Chunk]:
         """Answer one task and emit what models say, as they say it; its failure is the Observable's error.
@@ -74,9 +75,13 @@ class Doors:
     async def __aexit__(self, *_: object) -> None:
         await self.providers.close()
 
-    def with_slots(self, concurrency: int | None) -> Self:
-        """The same engine with slots for a stream of its own."""
+    def with_slots(self, concurrency: int | None) -> tuple[Self, Limit]:
+        """What answers a stream of tasks, and the slots of that stream; a limit of the engine's own holds as well."""
+        if concurrency is None and self.slots is not None:
+            return self, self.slots
+        slots = Limit(CONCURRENCY if concurrency is None else concurrency)
+        if self.admits:
+            return self, slots
         engine = copy(self)
-        if concurrency is not None or engine.slots is None:
-            engine.slots = Slots(CONCURRENCY if concurrency is None else concurrency)
-        return engine
+        engine.slots = slots
+        return engine, slots

@@ -10,13 +10,16 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
+from streamer.blocking import LONG, note
 from streamer.chunks import Chunks
 from streamer.engine.compile import Compiler
 from streamer.engine.doors import Doors
 from streamer.engine.running import BY_ID, Running, absorb
-from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
+from streamer.errors import Cancelled, Category, ChildrenFailed, SettingsError, TimedOut
 from streamer.events import Listener, TaskEnded, TaskJournal
-from streamer.limits import Slots
+from streamer.limits import Limit, Tenant, limit_of, tenant
+from streamer.limits.admission import admitted, inhabits
+from streamer.limits.ceiling import ceiling
 from streamer.not_yet import refuse_fields
 from streamer.operand import CALLS, as_single, resolve
 from streamer.operators.hedging import Hedging
@@ -36,9 +39,11 @@ class Engine(Doors):
     """Answers tasks, with or without Kafka around it.
 
     ``answer`` is a topology's function from a task to a Single, a Task or a value; without it a task of the wire
-    means what it says. ``slots`` are the run slots: whoever runs a task holds one, and a back-off lends it to
-    others. ``retry_budget`` is how many attempts beyond the first all calls of one task may make together, ``hedging``
-    what its hedged races know and may spend. ``cancel_grace`` is how many seconds a cancelled call is awaited. A back-off of ``park_after`` seconds and
+    means what it says. ``concurrency``, a number or a Limit that others share, is how many tasks run at once: further
+    ones wait, by ``priority``, and a back-off lends its place to them. ``slots`` is the same for who holds a slot
+    himself around each run. ``retry_budget`` is how many attempts beyond the first all calls of one task may make
+    together, ``hedging`` what its hedged races know and may spend. ``cancel_grace`` is how many seconds a cancelled
+    call is awaited. A back-off of ``park_after`` seconds and
     more is long: a task that has a journal and does nothing else is parked.
 
     ``async with`` closes its providers in the end; unless it was given others, those are the process's.
@@ -53,7 +58,8 @@ class Engine(Doors):
         retry: Retry | None = None,
         retry_budget: int | None = None,
         hedging: Hedging | None = None,
-        slots: Slots | None = None,
+        concurrency: int | Limit | None = None,
+        slots: Limit | None = None,
         listener: Listener | None = None,
         cancel_grace: float = CANCEL_GRACE,
         park_after: float = PARK_AFTER,
@@ -65,7 +71,11 @@ class Engine(Doors):
         given = {"retry": retry, "retries_left": self.retry_budget, "hedging": hedging}
         self.of_tasks = {name: value for name, value in given.items() if value is not None}
         """What each task's scope is told."""
-        self.slots = slots
+        if concurrency is not None and slots is not None:
+            raise SettingsError("Engine: concurrency and slots say the same; give one of them.")
+        ceiling()  # what is wrong with it is to be said before anything runs
+        self.admits = concurrency is not None
+        self.slots = slots if concurrency is None else limit_of(concurrency, "concurrency of an Engine")
         self.listener = listener
         self.cancel_grace = cancel_grace
         self.park_after = park_after
@@ -95,6 +105,17 @@ class Engine(Doors):
         Cancelling it cancels what it runs. Strays that outlive the grace keep the run slot until they end.
         """
         own = isinstance(task, TaskBase)
+        if self.admits and self.slots is not None and not inhabits(self.slots):
+            async with admitted(self.slots, task.priority if own else None) as arrived:
+                return await self.run(
+                    task,
+                    task_id=task_id,
+                    received=arrived if received is None else received,
+                    deadline=deadline,
+                    journal=journal,
+                    watched=watched,
+                    chunks=chunks,
+                )
         if task_id is None:
             task_id = getattr(task, "id", None) or str(uuid4())
         if type(task_id) is not str:
@@ -112,7 +133,10 @@ class Engine(Doors):
             scope.chunks = chunks
         step = Step(scope)
         now = step.started = scope.loop.time()
-        step.task = task if own else None
+        if own:
+            step.task = task
+            if task.priority is not None:
+                step.priority = scope.priority = task.priority
         if watched is not None:
             watched.step = step
         if received is None:
@@ -170,9 +194,7 @@ class Engine(Doors):
         if scope.lent or scope.tasks or scope.threads:
             self.leave(scope)
         else:
-            scope.journal = (
-                None  # it knows its record, which knows this: that cycle would be left to the collector
-            )
+            scope.journal = None  # which knows the record, which knows this: a cycle
         if journal is not None and journal.restarted:
             result = replace(result, possible_duplicate_calls=scope.repeated_before + scope.repeated)
         if self.listener is not None:
@@ -195,7 +217,10 @@ class Engine(Doors):
             refuse_fields(task, kind_of(task))
         token = current.set(step)
         try:
+            began = step.scope.loop.time()
             plan = self.answer(task)
+            if (seconds := step.scope.loop.time() - began) > LONG:
+                note(self.answer, seconds)
             if isinstance(plan, CALLS):
                 return await as_single(plan).at(step)
             return await resolve(step, plan)
@@ -223,18 +248,27 @@ class Engine(Doors):
         scope.unpark()
         slots = self.slots
         strays = bool(scope.tasks or scope.threads)
+        stream = tenant.get()
+        if stream is None or stream.slots is not slots:
+            stream = None
         if slots is not None and (scope.lent or strays):
             slots.kept += 1
         if strays:
             self.strays += 1
-            scope.when_empty = partial(self.emptied, scope)
+            if stream is not None:
+                stream.strays += 1
+            scope.when_empty = partial(self.emptied, scope, stream)
 
-    def emptied(self, scope: Scope) -> None:
+    def emptied(self, scope: Scope, stream: Tenant | None) -> None:
         """The last stray of a task has ended."""
         scope.when_empty = None
         self.strays -= 1
+        if stream is not None:
+            stream.strays -= 1
         if self.slots is not None and not scope.lent:
             self.slots.give()
+        if stream is not None:
+            stream.more()
 
 
 def kind_of(task: Any) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 from reactivex import Observable
 from reactivex import operators as ops
 
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.operators.concurrent_map import concurrent_map
 from streamer.results import Result
+from streamer.tasks import priority_of
 
 CONCURRENCY = 100
 WAITING = 10_000
@@ -33,14 +34,14 @@ class Stream:
         self,
         run: Callable[[Any], Coroutine[Any, Any, Result]],
         tasks: Tasks,
-        slots: Slots,
+        slots: Limit,
         bound: int,
         grace: float,
     ) -> None:
         self.run = run
         self.tasks = tasks
         self.slots = slots
-        self.bound = Slots(bound, "bound").limit
+        self.bound = Limit(bound, "bound").limit
         self.grace = grace
         self.answered: deque[Result] = deque()
         self.news = asyncio.Event()
@@ -53,7 +54,7 @@ class Stream:
         """The Results as they come."""
         tasks = self.tasks
         source = tasks.pipe(ops.do_action(self.count)) if isinstance(tasks, Observable) else self.read(tasks)
-        subscription = concurrent_map(self.answer, self.slots)(source).subscribe(
+        subscription = concurrent_map(self.answer, self.slots, priority=priority_of)(source).subscribe(
             self.arrived, self.failed, self.completed
         )
         try:

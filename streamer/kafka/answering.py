@@ -15,6 +15,7 @@ from streamer.kafka.quarantine import CRASHES
 from streamer.kafka.record import Record
 from streamer.kafka.writing import content_type
 from streamer.results import Result
+from streamer.tasks import priority_of
 
 ELSEWHERE = object()
 """The task is not in the record; it only says where."""
@@ -93,6 +94,11 @@ class Answering:
         if result.possible_duplicate_calls:
             self.dispatcher.possible_duplicates += result.possible_duplicate_calls
         return await self.claiming.result(message, result)
+
+
+def priority(item: tuple[Record, Any, float]) -> int | None:
+    """The priority of what waits to begin; of a task that is elsewhere it is not known yet."""
+    return priority_of(item[1])
 
 
 def named(problem: InvalidTask, message: Any) -> InvalidTask:

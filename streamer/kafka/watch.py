@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
+from streamer.blocking import taken
 from streamer.errors import StreamerError
 from streamer.kafka import adapter
 from streamer.kafka.inspection import outstanding, partition_snapshot, running_longer, task_snapshot
@@ -27,7 +28,7 @@ from streamer.kafka.status_server import StatusServer
 from streamer.kafka.transactions import Transactions
 from streamer.kafka.watchdog import Finding, PartitionSight, Remedy, Sight, TasksSight, Watchdog, limit_of
 from streamer.kafka.why import waits, why
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.settings import Settings
 from streamer.version import __version__
 
@@ -67,7 +68,7 @@ class Watch:
         settings: Settings,
         topics: tuple[str, str],
         group: str,
-        slots: Slots,
+        slots: Limit,
         strays: Callable[[], int],
         warnings: Warnings,
     ) -> None:
@@ -161,7 +162,7 @@ class Watch:
         if unknown and now - self.asked_at >= ASK_AFTER and (self.asking is None or self.asking.done()):
             self.asked_at = now
             self.asking = source.loop.create_task(self.ask(unknown))
-        return Sight(self.lag, source.membership.heartbeats.unheard(), partitions, tasks)
+        return Sight(self.lag, source.membership.heartbeats.unheard(), partitions, tasks, taken())
 
     def end_of(self, tp: TopicPartition) -> tuple[int, float] | None:
         """The end of a log as far as is known, and when it was."""

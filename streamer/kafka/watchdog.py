@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from streamer.blocking import Kept
+
 STUCK_AFTER = 600.0
 SILENT_AFTER = 30.0
 GIVE_UP_AFTER = 300.0
@@ -41,13 +43,15 @@ class TasksSight(NamedTuple):
 
 class Sight(NamedTuple):
     """A worker at one moment. ``late`` is by how much this tick came too late, ``unheard`` for how long no
-    heartbeat has got through; None where the worker is not in its group, or joins it.
+    heartbeat has got through; None where the worker is not in its group, or joins it. ``kept`` is the function that
+    kept the loop for longest since the last tick.
     """
 
     late: float
     unheard: float | None
     partitions: Sequence[PartitionSight] = ()
     tasks: Sequence[TasksSight] = ()
+    kept: Kept | None = None
 
 
 class Remedy(Enum):
@@ -98,13 +102,13 @@ class Watchdog:
     def look(self, now: float, sight: Sight) -> list[Finding]:
         """What is new since the last look."""
         return [
-            *self.loop(now, sight.late),
+            *self.loop(now, sight.late, sight.kept),
             *self.heartbeat(sight.unheard),
             *self.consumer(now, sight.partitions),
             *self.tasks(sight.tasks),
         ]
 
-    def loop(self, now: float, late: float) -> Iterable[Finding]:
+    def loop(self, now: float, late: float, kept: Kept | None = None) -> Iterable[Finding]:
         """Everything shares the loop, heartbeats too."""
         limit = min(LATE, self.session_timeout / 3)
         if late >= limit:
@@ -116,10 +120,12 @@ class Watchdog:
                 if severe
                 else f"when it lasts as long as {session}"
             )
+            who = f"{kept.name} kept it for {kept.seconds:.1f} s. " if kept is not None else ""
             yield from self.begin(
                 "loop, severe" if severe else "loop",
-                f"The event loop stood still for {late:.1f} s; {danger} the group gives these partitions away. "
-                'Register what blocks or computes as a plain function, or with run_in="thread".',
+                f"The event loop stood still for {late:.1f} s; {danger} the group gives these partitions away. {who}"
+                "Register what blocks as a plain function, what computes with run_in='process'; in an operator, wrap "
+                "it: in_thread(...), in_process(...).",
             )
         elif self.on_time_since is not None and now - self.on_time_since >= CALM:
             self.on_time_since = None

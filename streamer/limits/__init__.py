@@ -1,7 +1,27 @@
 """Limits: named objects, shared by all who name them."""
 
-from streamer.limits.concurrency import Slots
+from streamer.limits.concurrency import Joint, Limit, limit_of
 from streamer.limits.extra import ExtraCalls
-from streamer.limits.lending import RunSlot
+from streamer.limits.holding import Hold, apart, depart, doze, enter, held, wake, within
+from streamer.limits.lending import RunSlot, Tenant, tenant
+from streamer.limits.waiting import Entry, Waiting
 
-__all__ = ["ExtraCalls", "RunSlot", "Slots"]
+__all__ = [
+    "Entry",
+    "ExtraCalls",
+    "Hold",
+    "Joint",
+    "Limit",
+    "RunSlot",
+    "Tenant",
+    "Waiting",
+    "apart",
+    "depart",
+    "doze",
+    "enter",
+    "held",
+    "limit_of",
+    "tenant",
+    "wake",
+    "within",
+]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 from streamer.errors import SettingsError
+from streamer.limits.waiting import Waiting
 
 
-class Slots:
-    """A count of slots with a queue of waiters, first come, first served.
+class Limit:
+    """How many run at once, over all who share the object. ``name`` says in errors what it is a limit of.
 
-    Invariants: 0 <= active <= limit; nobody waits while a slot is free; a slot goes straight from who gives it
-    to who has waited longest.
+    Who waits for a slot goes by ``priority``, and among equals by arrival; see :class:`Waiting`. Invariants:
+    0 <= active <= limit; nobody waits while a slot is free; a slot goes straight from who gives it to whoever is
+    next.
     """
 
     __slots__ = ("active", "freed", "kept", "limit", "name", "peak", "waiters")
@@ -28,9 +28,12 @@ class Slots:
         self.peak = 0
         self.kept = 0
         """Work that has just returned and whose slots are not to be given now: strays hold them, or they were lent."""
-        self.waiters: deque[asyncio.Future[None]] = deque()
+        self.waiters: Waiting[asyncio.Future[None]] = Waiting()
         self.freed: tuple[Callable[[], object], ...] = ()
         """Told of every slot that nobody waits for; all who share the limit are."""
+
+    def __repr__(self) -> str:
+        return f"Limit({self.limit}, name={self.name!r})"
 
     def take(self) -> bool:
         """Take a free slot, if there is one."""
@@ -43,8 +46,8 @@ class Slots:
         return True
 
     def give(self) -> None:
-        """Give a slot back: to the first who waits, else to whom ``freed`` tells of it."""
-        while self.waiters:
+        """Give a slot back: to who is next of those that wait, else to whom ``freed`` tells of it."""
+        while self.waiters.alive:
             waiter = self.waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
@@ -53,18 +56,61 @@ class Slots:
         for tell in self.freed:
             tell()
 
-    async def acquire(self) -> None:
+    async def acquire(self, priority: int | None = None) -> None:
         """Wait for a slot; when cancelled, none is held."""
         if self.take():
             return
-        waiter = asyncio.get_running_loop().create_future()
-        self.waiters.append(waiter)
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        entry = self.waiters.push(waiter, priority, loop.time())
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self.give()
             else:
-                with suppress(ValueError):  # a slot given since then has passed it over already
-                    self.waiters.remove(waiter)
+                self.waiters.discard(entry)
+            raise
+
+
+def limit_of(given: int | Limit, name: str) -> Limit:
+    """The limit itself where one is given, or one of its own for a number."""
+    return given if isinstance(given, Limit) else Limit(given, name)
+
+
+class Joint:
+    """A slot of each of two limits, the first one's taken first."""
+
+    __slots__ = ("first", "second")
+
+    def __init__(self, first: Limit, second: Limit) -> None:
+        self.first = first
+        self.second = second
+
+    @property
+    def limit(self) -> int:
+        """How many at once."""
+        return min(self.first.limit, self.second.limit)
+
+    def take(self) -> bool:
+        """Take a slot of both, if both are free."""
+        if not self.first.take():
+            return False
+        if self.second.take():
+            return True
+        self.first.give()
+        return False
+
+    def give(self) -> None:
+        """Give both back."""
+        self.second.give()
+        self.first.give()
+
+    async def acquire(self, priority: int | None = None) -> None:
+        """Wait for both; when cancelled, none is held."""
+        await self.first.acquire(priority)
+        try:
+            await self.second.acquire(priority)
+        except BaseException:
+            self.first.give()
             raise

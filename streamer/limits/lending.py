@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from streamer.limits.concurrency import Slots
+from streamer.limits.concurrency import Limit
 
 if TYPE_CHECKING:
     from streamer.events import TaskJournal
+
+
+class Tenant(Protocol):
+    """A stream that runs its items in slots of a limit. ``strays`` counts work that outlived its item."""
+
+    slots: Limit
+    strays: int
+
+    def more(self) -> None:
+        """See what there is to do now."""
+        ...
+
+
+tenant: ContextVar[Tenant | None] = ContextVar("streamer_tenant", default=None)
+"""The stream that what runs is an item of, and in whose slot."""
 
 
 class RunSlot:
@@ -22,7 +38,12 @@ class RunSlot:
     ``unpark``, before anything begins.
     """
 
-    slots: Slots | None = None
+    slots: Limit | None = None
+    inner: Limit | None = None
+    """For those inside that ask for the very limit that the slot is of: it is theirs, one at a time."""
+    priority: int | None = None
+    holds = False
+    """Whether slots of limits were ever held around what it runs; see :class:`Hold`."""
     lent = False
     active = 0
     sleeping = 0
@@ -35,6 +56,12 @@ class RunSlot:
 
     def __init__(self) -> None:
         self.strays: set[asyncio.Future[Any]] = set()
+
+    async def begin(self) -> None:
+        """Some work is to begin: with the slot in hand."""
+        if self.lent:
+            await self.reclaim()
+        self.active += 1
 
     def end(self) -> None:
         """Some work has ended."""
@@ -84,7 +111,7 @@ class RunSlot:
                 continue
             waited = self.reclaiming = asyncio.get_running_loop().create_future()
             try:
-                await slots.acquire()
+                await slots.acquire(self.priority)
                 self.lent = False
             finally:
                 self.reclaiming = None

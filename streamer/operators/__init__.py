@@ -3,6 +3,7 @@
 from streamer.operators.concurrent_map import concurrent_map
 from streamer.operators.consensus import consensus
 from streamer.operators.fallback import fallback
+from streamer.operators.limited import limited
 from streamer.operators.map import map
 from streamer.operators.parallel import parallel
 from streamer.operators.race import race
@@ -14,6 +15,7 @@ __all__ = [
     "concurrent_map",
     "consensus",
     "fallback",
+    "limited",
     "map",
     "parallel",
     "race",

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from reactivex import abc
 
 from streamer.errors import Cancelled
-from streamer.limits import Slots
+from streamer.limits import Entry, Limit, Waiting, tenant
 from streamer.operators.isolated import Isolated
 from streamer.scope import CANCEL_GRACE, own_cancellation
 
@@ -28,55 +28,103 @@ class Workers(Generic[T, U]):
     """
 
     def __init__(
-        self, fn: Callable[[T], Awaitable[U]], slots: Slots, bound: int | None, observer: abc.ObserverBase[U]
+        self,
+        fn: Callable[[T], Awaitable[U]],
+        slots: Limit,
+        bound: int | None,
+        observer: abc.ObserverBase[U],
+        priority: Callable[[T], int | None] | None = None,
     ) -> None:
         self.fn = fn
         self.slots = slots
         self.bound = bound
         self.observer = observer
         self.loop = asyncio.get_running_loop()
-        self.queue: deque[T] = deque()
+        self.context = copy_context()
+        self.priority = priority
+        self.queue: deque[T] | Waiting[T] = deque() if priority is None else Waiting()
         self.tasks: set[asyncio.Task[None]] = set()
         self.room = asyncio.Event()
         self.starting = self.ended = self.stopped = False
         self.error: Exception | None = None
         self.patience: asyncio.TimerHandle | None = None
+        self.turn: Entry | None = None
+        """Its place among those who wait for a slot that it shares with other streams; one at a time, so that they
+        take turns."""
+        self.granted: set[asyncio.Task[None]] = set()
+        """Workers that were given a slot before their first step, which may never come."""
+        self.strays = 0
+        self.context.run(tenant.set, self)
         slots.freed = (*slots.freed, self.more)
+        if len(slots.freed) > 1:
+            for tell in slots.freed[:-1]:  # from now on it stands in line
+                tell()
 
     def push(self, item: T) -> None:
         """Take an item from an Observable."""
         if self.bound is not None and len(self.queue) >= self.bound:
             self.fail(OverflowError(f"The source overran its bound: {self.bound} items wait already."))
-        else:
+            return
+        try:
             self.put(item)
+        except Exception as error:
+            self.fail(error)
 
     def put(self, item: T) -> None:
         if self.stopped:
             return
-        self.queue.append(item)
+        if self.priority is None:
+            self.queue.append(item)  # type: ignore[union-attr]
+        else:
+            self.queue.push(item, self.priority(item), self.loop.time())  # type: ignore[union-attr]
         if not self.starting:
             self.more()
 
     def more(self) -> None:
         """Start another worker if there is work and room; complete if there is neither work nor more to come."""
         if self.queue:
-            if not self.starting and not self.stopped and self.slots.active < self.slots.limit:
-                self.starting = True
-                self.spawn(self.work())
-        elif self.ended and not self.tasks and not self.slots.active and not self.stopped:
+            if not self.starting and not self.stopped:
+                if self.slots.active < self.slots.limit:
+                    self.starting = True
+                    self.spawn(self.work())
+                elif len(self.slots.freed) > 1 and self.turn is None:
+                    self.line_up()
+        elif self.ended and not self.tasks and not self.strays and not self.stopped:
             self.stop()
             self.observer.on_completed()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(work)
+    def line_up(self) -> None:
+        """Wait for a slot, for the item that is next here."""
+        waiter = self.loop.create_future()
+        waiter.add_done_callback(self.grant)
+        first = self.queue.first() if isinstance(self.queue, Waiting) else None
+        priority = self.priority(first) if self.priority is not None and first is not None else None
+        self.turn = self.slots.waiters.push(waiter, priority, self.loop.time())
+
+    def grant(self, waiter: asyncio.Future[None]) -> None:
+        """The slot is here."""
+        del waiter
+        self.turn = None
+        if self.stopped or not self.queue:
+            self.slots.give()
+        else:
+            self.granted.add(self.spawn(self.work(held=True)))
+        self.more()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        # whoever gave the slot is another item: what it has set is nothing to this one
+        task = self.loop.create_task(work, context=self.context.copy())
         self.tasks.add(task)
         task.add_done_callback(self.over)
+        return task
 
-    async def work(self) -> None:
+    async def work(self, held: bool = False) -> None:
         """Pull items until none waits or no slot is free; the slot goes on from item to item."""
-        self.starting = False
+        if held:
+            self.granted.discard(asyncio.current_task())
+        else:
+            self.starting = False
         queue, slots, fn, room = self.queue, self.slots, self.fn, self.room
-        held = False
         try:
             while queue and (held or slots.take()):
                 held = True
@@ -99,7 +147,7 @@ class Workers(Generic[T, U]):
                 if slots.kept:
                     slots.kept -= 1
                     held = False
-                elif slots.waiters:
+                elif slots.waiters.alive:
                     held = False
                     slots.give()
                 self.observer.on_next(value)
@@ -151,6 +199,9 @@ class Workers(Generic[T, U]):
     def over(self, task: asyncio.Task[None]) -> None:
         """A worker, or who reads the source, has ended."""
         self.tasks.discard(task)
+        if task in self.granted:
+            self.granted.discard(task)
+            self.slots.give()
         error = Cancelled("It cancelled what ran it.") if task.cancelled() else task.exception()
         if error is None:
             self.more()
@@ -187,6 +238,9 @@ class Workers(Generic[T, U]):
         """Cancel what runs; let go what waits."""
         self.stopped = True
         self.queue.clear()
+        if self.turn is not None:
+            self.slots.waiters.discard(self.turn)
+            self.turn = None
         self.slots.freed = tuple(told for told in self.slots.freed if told != self.more)
         for task in self.tasks:
             task.cancel()

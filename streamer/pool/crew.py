@@ -9,11 +9,10 @@ from copy import copy
 from streamer.engine import Engine
 from streamer.errors import Cancelled
 from streamer.events import Event, Listener, TaskEnded
-from streamer.limits import Slots
+from streamer.limits import Limit, Waiting, apart
 from streamer.pool.order import Order
 from streamer.pool.stats import Counts, PoolStats
 from streamer.pool.telling import Telling
-from streamer.pool.waiting import Waiting
 from streamer.results import Result
 from streamer.step import current
 
@@ -28,13 +27,13 @@ class Crew:
     """
 
     def __init__(
-        self, slots: Slots, engine: Engine, listener: Listener | None, ended: Callable[[], object]
+        self, slots: Limit, engine: Engine, listener: Listener | None, ended: Callable[[], object]
     ) -> None:
         self.slots = slots
         slots.freed = (self.more,)
         self.engine = copy(engine)
         self.engine.answer = None
-        self.engine.slots = slots
+        self.engine.slots, self.engine.admits = slots, False
         self.telling = Telling(engine.listener, listener)
         self.ended = ended
         self.orders: set[Order] = set()
@@ -92,6 +91,7 @@ class Crew:
         """Run it, and give the slot to the next, unless strays of it keep it."""
         order.begun = True
         current.set(None)  # it is no call of the task that submitted it
+        apart()
         try:
             if order.future.cancelled():
                 result = order.cut(Cancelled(WITHDRAWN))

@@ -9,8 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from streamer.errors import Cancelled
+from streamer.limits import Entry
 from streamer.outcomes import result_of
-from streamer.pool.waiting import Entry
 from streamer.results import Result
 from streamer.scope import Scope
 from streamer.single import Single

@@ -17,7 +17,7 @@ from streamer.engine import Engine
 from streamer.engine.engine import default_engine
 from streamer.errors import PoolClosed, PoolDraining, QueueFull, SettingsError
 from streamer.events import Event, Listener
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.pool.crew import Crew
 from streamer.pool.order import Order
 from streamer.pool.policy import Again, Clocks, Policy
@@ -64,10 +64,10 @@ class Pool:
         when_full: Literal["wait", "refuse"] = "wait",
         engine: Engine | None = None,
     ) -> None:
-        slots = Slots(workers, "workers")
+        slots = Limit(workers, "workers")
         self.workers = slots.limit
         """How many work at once, at most."""
-        self.most = slots.limit + Slots(queue, "queue").limit
+        self.most = slots.limit + Limit(queue, "queue").limit
         if when_full not in ("wait", "refuse"):
             raise SettingsError(f"when_full is 'wait' or 'refuse', not {when_full!r}.")
         if on_event is not None and not callable(on_event):

@@ -8,16 +8,18 @@ from types import CoroutineType
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from streamer.call import Call
+from streamer.clocks import tightest, unfit
 from streamer.errors import CallFailed, Category
-from streamer.limits import Slots
+from streamer.limits import Joint, Limit, depart, enter
 from streamer.operators.retry import Attempts
 from streamer.providers.conversation import handed_over
 from streamer.providers.protocol import Chunk, Provider, Request, Response
 from streamer.single import Single
 from streamer.step import Step
-from streamer.tasks import Message, Retry, TaskBase
+from streamer.tasks import Message, Retry, TaskBase, Timeouts
 
 
 class ProviderCall(Call):
@@ -30,22 +32,25 @@ class ProviderCall(Call):
         provider: Provider,
         name: str,
         model: str | None,
-        slots: Slots | None,
+        slots: Limit | Joint | None,
         messages: tuple[Message, ...],
         parameters: dict[str, Any],
         task: TaskBase | None = None,
-        clock: float | None = None,
+        clocks: Timeouts | None = None,
         journaled: bool = True,
+        nests: bool = False,
     ) -> None:
-        super().__init__(name, model, slots, clock, task)
+        super().__init__(name, model, slots, clocks, task)
         self.journaled = journaled
+        self.nests = nests
+        """Whether its provider is code that may ask for a slot of the same limit."""
         self.provider = provider
         self.messages = messages
         self.parameters = parameters
         self.prompt_end = getattr(provider, "ends_when_cancelled", False)
         self.context_window = getattr(provider, "context_window", None)
 
-    def copy(self, messages: tuple[Message, ...], clock: float | None) -> ProviderCall:
+    def copy(self, messages: tuple[Message, ...], clocks: Timeouts | None) -> ProviderCall:
         call = type(self)(
             self.provider,
             self.name,
@@ -54,8 +59,9 @@ class ProviderCall(Call):
             messages,
             self.parameters,
             self.task,
-            clock,
+            clocks,
             self.journaled,
+            self.nests,
         )
         if self.extra is not None:
             call.extra = self.extra
@@ -66,24 +72,30 @@ class ProviderCall(Call):
     def question(self) -> Any:
         return self.name, self.model, self.messages, self.parameters
 
-    def bounded(self, seconds: float) -> Single[Any]:
-        return self.copy(self.messages, seconds if self.clock is None else min(seconds, self.clock))
+    def bounded(self, clocks: Timeouts) -> Single[Any]:
+        why = unfit(clocks, self.provider, self.name)
+        if why is not None:
+            raise ValueError(why)
+        return self.copy(self.messages, tightest(self.clocks, clocks))
 
     def given(self, previous: Any) -> Single[Any]:
-        return self.copy(handed_over(self.messages, previous), self.clock)
+        return self.copy(handed_over(self.messages, previous), self.clocks)
 
     async def perform(self, step: Step, attempt_id: str) -> Any:
         slots = self.slots
+        inside = enter(self.limit or slots, slots, step.scope) if self.nests and slots is not None else None
         try:
-            answer = self.provider.answer(
-                Request(
-                    messages=self.messages,
-                    model=self.model,
-                    parameters=self.parameters,
-                    attempt_id=attempt_id,
-                    stream=step.scope.chunks is not None,
-                )
+            request = Request(
+                messages=self.messages,
+                model=self.model,
+                parameters=self.parameters,
+                attempt_id=attempt_id,
+                stream=step.scope.chunks is not None,
             )
+            if self.clocks is not None:
+                stream, connect = request.stream or step.pace is not None, self.clocks.connect
+                request = replace(request, stream=stream, connect_timeout=connect)
+            answer = self.provider.answer(request)
             if type(answer) is CoroutineType or isawaitable(answer):
                 answer = await answer
             if type(answer) is not Response and isinstance(answer, AsyncIterator):
@@ -95,6 +107,8 @@ class ProviderCall(Call):
                 error.context_window = self.context_window
             raise
         finally:
+            if inside is not None:
+                depart(inside)
             if slots is not None:
                 slots.give()
 
@@ -118,6 +132,7 @@ async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:
     value: Any = UNSET
     degraded = chunked = False
     told = step.scope.chunks
+    pace = step.pace
     try:
         async for chunk in chunks:
             if step.first_token is None:
@@ -126,6 +141,8 @@ async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:
                 told.delta(
                     step.scope.task_id, step.attempt_id, chunk if isinstance(chunk, str) else chunk.text
                 )
+            if pace is not None:
+                pace.last = step.scope.loop.time()
             if isinstance(chunk, str):
                 parts.append(chunk)
                 continue

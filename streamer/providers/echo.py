@@ -32,6 +32,7 @@ class Echo:
 
     ends_when_cancelled = True
     free = True
+    streams = False
 
     def __init__(
         self, script: Script | None = None, *, strict: bool = False, keep_calls: bool = False

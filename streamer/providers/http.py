@@ -10,7 +10,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from multidict import CIMultiDict
 from yarl import URL
 
-from streamer.errors import CallFailed, Category, SettingsError
+from streamer.errors import CallFailed, Category, SettingsError, TimedOut
 from streamer.providers.failures import Failures
 from streamer.version import __version__
 
@@ -71,15 +71,26 @@ class Http:
         if lifetime is not None:
             await lifetime.aclose()
 
-    async def post(self, url: URL, body: bytes, headers: CIMultiDict[str]) -> ClientResponse:
+    async def post(
+        self, url: URL, body: bytes, headers: CIMultiDict[str], connect: float | None = None
+    ) -> ClientResponse:
         """The response, once its status says that it is an answer; who gets it closes it.
 
-        Raises :class:`CallFailed`: ``network`` where the connection fails, else what the refusal means.
+        Raises :class:`CallFailed`: ``network`` where the connection fails, else what the refusal means. ``connect``
+        is the caller's own clock, in seconds: :class:`TimedOut` where there is no connection by then.
         """
         session = await self.session()
+        own = connect is not None and connect <= self.connect_timeout
+        timeout = ClientTimeout(total=None, connect=connect) if own else session.timeout
         try:
-            response = await session.post(url, data=body, headers=headers, allow_redirects=False)
+            response = await session.post(
+                url, data=body, headers=headers, allow_redirects=False, timeout=timeout
+            )
         except (ClientError, OSError) as error:
+            if own and isinstance(error, TimeoutError):
+                provider = self.failures.provider
+                said = f"No connection to {provider} within {connect:g} s (connect)."
+                raise TimedOut(said, provider=provider) from error
             raise self.broken(error) from error
         if 200 <= response.status < 300:
             return response
@@ -88,9 +99,11 @@ class Http:
         finally:
             response.close()
 
-    async def ask(self, url: URL, body: bytes, headers: CIMultiDict[str]) -> bytes:
+    async def ask(
+        self, url: URL, body: bytes, headers: CIMultiDict[str], connect: float | None = None
+    ) -> bytes:
         """The whole body of an answer; errors as of :meth:`post`, ``invalid_response`` for an endless one."""
-        response = await self.post(url, body, headers)
+        response = await self.post(url, body, headers, connect)
         try:
             answer = await self.read(response, ANSWER_BODY)
         finally:

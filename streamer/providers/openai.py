@@ -49,6 +49,8 @@ class OpenAI:
     """
 
     ends_when_cancelled = True
+    connects = True
+    streams = True
 
     def __init__(
         self,
@@ -97,12 +99,14 @@ class OpenAI:
     async def whole(self, request: Request) -> Response:
         """Ask for the answer in one piece."""
         body = self.body(request, {})
-        return read(await self.http.ask(self.url, body, self.headers(request.attempt_id)), self.failures)
+        headers = self.headers(request.attempt_id)
+        return read(await self.http.ask(self.url, body, headers, request.connect_timeout), self.failures)
 
     async def pieces(self, request: Request) -> AsyncIterator[Chunk]:
         """Ask for the answer in pieces; closing this releases the connection at once."""
         body = self.body(request, {"stream": True, "stream_options": {"include_usage": True}})
-        response = await self.http.post(self.url, body, self.headers(request.attempt_id))
+        headers = self.headers(request.attempt_id)
+        response = await self.http.post(self.url, body, headers, request.connect_timeout)
         told = Told(self.failures)
         events = Events()
         patience: float | None = None

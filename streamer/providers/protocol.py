@@ -15,7 +15,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """What a provider is asked: a conversation, and how to answer it.
 
     ``attempt_id`` is the same for the same attempt after a crash: an idempotency key, where a provider takes one.
-    ``stream``: somebody reads along, so that an answer in pieces is better than a whole one.
+    ``stream``: somebody reads along, so that an answer in pieces is better than a whole one. ``connect_timeout`` is
+    in seconds, for a provider that ``connects``.
     """
 
     messages: tuple[Message, ...]
@@ -23,6 +24,7 @@ class Request(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     attempt_id: str = ""
     stream: bool = False
+    connect_timeout: float | None = None
 
     @property
     def prompt(self) -> str:
@@ -72,7 +74,9 @@ class Provider(Protocol):
 
     Optional attributes: ``ends_when_cancelled = True`` promises that a cancelled call ends at once, so that it
     needs no asyncio task of its own under a timeout; ``free = True`` that a call costs nothing, so that its answers
-    are not journaled; ``context_window`` in tokens; ``async def close()``.
+    are not journaled; ``connects = True`` that it raises :class:`streamer.errors.TimedOut` when it has no connection
+    within the request's ``connect_timeout``; ``streams``: whether it can answer in pieces, where that is known;
+    ``context_window`` in tokens; ``async def close()``.
     """
 
     def answer(self, request: Request) -> Awaitable[Any] | AsyncIterator[Any]:

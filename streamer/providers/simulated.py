@@ -55,6 +55,7 @@ class Simulated:
     """
 
     ends_when_cancelled = True
+    streams = False
 
     def __init__(
         self,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from streamer.clocks import unfit
 from streamer.errors import CallFailed, Category, SettingsError
-from streamer.limits import ExtraCalls, Slots
+from streamer.limits import ExtraCalls, Joint, Limit, limit_of
+from streamer.limits.ceiling import ceiling
 from streamer.not_yet import refuse_fields
 from streamer.providers.call import ProviderCall, RetriedCall
 from streamer.providers.conversation import conversation
@@ -44,12 +46,18 @@ class Target:
         except SettingsError as error:
             raise SettingsError(f"retry_budget of provider {name!r}: {error}") from error
         limit = settings.get("concurrency")
-        self.slots = Slots(limit, f"concurrency of provider {name!r}") if limit is not None else None
+        self.slots = None if limit is None else limit_of(limit, f"concurrency of provider {name!r}")
+        every = ceiling()
+        self.calls: Limit | Joint | None = self.slots
+        """What a call takes: a slot of its own limit, and of the process's where there is one."""
+        if every is not None:
+            self.calls = every if self.slots is None or self.slots is every else Joint(self.slots, every)
+        self.nests = isinstance(provider, Wrapped) and (isinstance(limit, Limit) or every is not None)
 
     def __call__(self, task: Any) -> ProviderCall:
         if isinstance(task, Llm):
             refuse_fields(task, "llm")
-            return self.call(task, conversation(task), clock_of(task), task.retry or default_retry())
+            return self.call(task, conversation(task), task.retry or default_retry())
         if isinstance(task, str):
             return self.call(None, (Message(role="user", content=task),))
         if isinstance(task, list | tuple) and all(isinstance(message, Message) for message in task):
@@ -62,24 +70,24 @@ class Target:
         )
 
     def call(
-        self,
-        task: Llm | None,
-        messages: tuple[Message, ...],
-        clock: float | None = None,
-        retry: Retry | None = None,
+        self, task: Llm | None, messages: tuple[Message, ...], retry: Retry | None = None
     ) -> ProviderCall:
-        """One call; ``clock`` is the attempt's, in seconds, and ``retry`` holds where no other is nearer."""
+        """One call, with the task's parameters and clocks; ``retry`` holds where no other is nearer."""
         parameters = task.parameters if task is not None else None
+        clocks = clocks_of(task) if task is not None else None
+        if clocks is not None and (why := unfit(clocks, self.provider, self.name)) is not None:
+            raise CallFailed(Category.INVALID_REQUEST, why, provider=self.name)
         call = (ProviderCall if retry is None else RetriedCall)(
             self.provider,
             self.name,
             self.model,
-            self.slots,
+            self.calls,
             messages,
             parameters or {},
             task,
-            clock,
+            clocks,
             self.journaled,
+            self.nests,
         )
         if self.extra is not None:
             call.extra = self.extra
@@ -94,9 +102,10 @@ class Target:
             await close()
 
 
-def clock_of(task: Llm) -> float | None:
-    """The seconds that a task gives to one attempt."""
-    return task.timeout.attempt if isinstance(task.timeout, Timeouts) else task.timeout
+def clocks_of(task: Llm) -> Timeouts | None:
+    """The clocks of each attempt that a task asks for."""
+    timeout = task.timeout
+    return timeout if timeout is None or isinstance(timeout, Timeouts) else Timeouts(attempt=timeout)
 
 
 def default_retry() -> Retry | None:

@@ -25,7 +25,10 @@ WRONG = [
     (NESTED, "invalid_request: No provider 'nope:x' is known. A model is 'PROVIDER:MODEL'"),
     (NESTED, "or a name that the topology declared. - at `$.tasks[1].tasks.b`"),
     ({**LLM, "model": None}, "invalid_request: The task names no model"),
-    ({**LLM, "priority": 1}, "invalid_request: `priority` has no effect yet in this version; leave it out."),
+    (
+        {**LLM, "resources": {"gpu": 1}},
+        "invalid_request: `resources` has no effect yet in this version; leave it out.",
+    ),
     (
         {"kind": "map", "items": [1], "task": {**LLM, "prompt": "{{ itm }}"}},
         "invalid_request: Unknown name itm in a template; there are index, item - at `$.task.prompt`",

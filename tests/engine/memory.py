@@ -10,7 +10,7 @@ import msgspec
 
 from streamer.engine import Engine
 from streamer.events import Outcome
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.operand import as_single
 from streamer.providers.protocol import Request
 from streamer.providers.registry import Registry
@@ -99,7 +99,7 @@ class Runs:
     """The runs of one task, each in a run slot of its own; ``begin`` again after a ``crash``."""
 
     def __init__(self, plan: Callable[[], Any], **settings: Any) -> None:
-        self.slots = Slots(1)
+        self.slots = Limit(1)
         self.engine = Engine(lambda _: as_single(plan()), slots=self.slots, **settings)
         self.journal = Memory()
 
@@ -134,5 +134,5 @@ class Runs:
         return result
 
     def check(self) -> None:
-        assert (self.slots.active, self.slots.kept, list(self.slots.waiters)) == (0, 0, [])
+        assert (self.slots.active, self.slots.kept, self.slots.waiters.alive) == (0, 0, 0)
         assert all(ended is not None for _, ended in self.journal.parked)

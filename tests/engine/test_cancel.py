@@ -9,7 +9,7 @@ import pytest
 
 from streamer import parallel, retry, sequence
 from streamer.engine import Engine
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.results import Status
 from tests.operators.doubles import Script, Stubborn, Work, others, passing
 
@@ -108,7 +108,7 @@ async def test_a_cancellation_from_outside_at_the_same_time_goes_through() -> No
 
 
 async def test_a_back_off_is_cancelled_and_its_slot_is_left_to_whom_it_was_lent() -> None:
-    slots = Slots(1)
+    slots = Limit(1)
     engine = Engine(lambda _: retry(3, initial_delay=60)(Script(passing())), slots=slots)
     assert slots.take()
     running = await begun(engine)

@@ -299,7 +299,7 @@ class TestFailures:
             ({"kind": "map", "items": "{{ inputs.all }}", "task": ASK}, "`items` is an array"),
             ({"kind": "map", "items": [], "task": {**ASK, "prompt": "{{ itm }}"}}, "at `$.task.prompt`"),
             ({"kind": "consensus", "tasks": [ASK, {"kind": "plan", "goal": "x"}]}, "plan"),
-            ({**ASK, "priority": 0}, "priority"),
+            ({**ASK, "resources": {"gpu": 1}}, "resources"),
             ({"kind": "race", "tasks": [ASK, {**ASK, "stream": True}]}, "stream"),
         ],
     )
@@ -312,7 +312,7 @@ class TestFailures:
     async def test_a_topology_is_told_as_well(self):
         world = World(answer=lambda task: "answered")
         assert (await world.run(ASK)).value == "answered"
-        assert (await world.run({**ASK, "priority": 5})).error.category == "invalid_request"
+        assert (await world.run({**ASK, "resources": {"gpu": 1}})).error.category == "invalid_request"
 
 
 class TestOutside:

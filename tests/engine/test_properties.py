@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamer import consensus, fallback, map, parallel, race, retry, sequence, timeout
+from streamer import consensus, fallback, limited, map, parallel, race, retry, sequence, timeout
 from streamer.engine import Engine
 from streamer.errors import CallFailed
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.operators import concurrent_map
 from streamer.operators.deadline import deadline
 from streamer.operators.hedging import Hedging
@@ -106,7 +106,7 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             }
         ),
         st.fixed_dictionaries(
-            {"op": st.sampled_from(["map", "awaits", "flat_map", "named call"]), "of": inner}
+            {"op": st.sampled_from(["map", "awaits", "flat_map", "named call", "limited"]), "of": inner}
         ),
     )
 
@@ -118,9 +118,9 @@ class World:
     """Makes plans of their descriptions, and counts what is alive in them."""
 
     def __init__(self) -> None:
-        self.slots = Slots(2, "model")
+        self.slots = Limit(2, "model")
         self.registry = Registry()
-        self.limited: list[Slots] = []
+        self.limited: list[Limit] = []
         self.alive = self.most = 0
         self.calls = 0
 
@@ -202,6 +202,8 @@ class World:
                 return race(self.make(of)).map(lambda value: [value])
             case "flat_map":
                 return race(self.make(of)).flat_map(lambda value: race(lambda: value))
+            case "limited":
+                return limited(self.slots)(self.make(of))
             case "named call":
                 return FunctionTarget(lambda: race(self.make(of)), "f", run_in="loop")()
         single = race(self.make(of))
@@ -222,9 +224,8 @@ class World:
     def provider(self, spec: dict[str, Any]) -> Any:
         self.calls += 1
         work = self.work(spec)
-        target = self.registry.declare(lambda _: work(), {"name": f"model{self.calls}"})
-        target.slots = self.slots
-        return target
+        settings = {"name": f"model{self.calls}", "concurrency": self.slots}
+        return self.registry.declare(lambda _: work(), settings)
 
     def function(self, spec: dict[str, Any]) -> Any:
         target = FunctionTarget(self.work(spec), "f", concurrency=2)
@@ -233,7 +234,7 @@ class World:
 
     def check_slots(self) -> None:
         for slots in (self.slots, *self.limited):
-            assert (slots.active, list(slots.waiters)) == (0, [])
+            assert (slots.active, slots.waiters.alive) == (0, 0)
 
 
 def lazy(spec: Any) -> bool:
@@ -281,7 +282,7 @@ COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], m
 async def test_one_task(spec, cancelled_after, until):
     """Cancelled from outside or not, with a deadline or without."""
     world = World()
-    slots = Slots(1)
+    slots = Limit(1)
     assert slots.take()
     engine = Engine(
         lambda _: race(world.make(spec)) if spec["op"] == "callable" else world.make(spec), slots=slots
@@ -314,7 +315,7 @@ async def test_one_task(spec, cancelled_after, until):
 async def test_many_tasks_in_few_slots(specs, limit, disposed):
     """Every one has one result, though they lend each other their slots; or all are disposed of."""
     world = World()
-    slots = Slots(limit)
+    slots = Limit(limit)
     engine = Engine(lambda spec: race(world.make(spec)), slots=slots)
     results: list[Result] = []
     completed = asyncio.get_running_loop().create_future()

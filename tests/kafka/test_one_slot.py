@@ -54,6 +54,33 @@ async def test_a_task_told_to_wait_holds_up_nobody(rig):
     assert results[-1].value["status"] == "succeeded"
 
 
+async def test_of_the_tasks_that_wait_the_higher_priority_is_begun_first(rig):
+    topology, begun, go = rig.topology(concurrency=1), [], asyncio.Event()
+
+    async def note(request):
+        begun.append(request.prompt)
+        await go.wait()
+        return request.prompt
+
+    model = provider(note, name=rig.name)
+    topology.task(lambda task: model(task))
+    tasks = [
+        {"id": name, "kind": "llm", "prompt": name, "priority": priority}
+        for name, priority in (("first", 0), ("low", -1), ("next", 0), ("high", 5), ("higher", 6))
+    ]
+    async with rig.worker(topology) as worker:
+        await rig.produce(tasks[:1], partition=0)
+        while not begun:
+            await asyncio.sleep(0.01)
+        await rig.produce(tasks[1:], partition=0)
+        async with asyncio.timeout(30):
+            while worker.watch.snapshot().outstanding < len(tasks):
+                await asyncio.sleep(0.01)
+        go.set()
+        await rig.read(5)
+    assert begun == ["first", "higher", "high", "next", "low"]
+
+
 async def test_a_thread_that_cannot_be_cancelled_keeps_the_slot_until_it_ends(rig):
     """Its result is out after the timeout and the grace; the next task begins when the thread has ended."""
     topology = rig.topology(concurrency=1)

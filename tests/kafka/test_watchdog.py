@@ -2,6 +2,7 @@
 
 import pytest
 
+from streamer.blocking import Kept
 from streamer.kafka.watchdog import (
     PartitionSight,
     Remedy,
@@ -66,6 +67,12 @@ def test_a_late_loop_is_said_once_per_episode_and_worse_near_the_session_timeout
     assert seconds(dog, 3, 32, lambda _: fine()) == []
     assert [f.sentence for f in dog.look(32, fine())] == ["The event loop is on time again."]
     assert dog.troubles == {}
+
+
+def test_whoever_kept_the_loop_is_named() -> None:
+    kept = Kept("slow (tasks.py:7)", 2.9)
+    sentence = Watchdog().look(0, fine(late=3.0, kept=kept))[0].sentence
+    assert "slow (tasks.py:7) kept it for 2.9 s." in sentence
 
 
 def test_missing_heartbeats_are_said_after_two_thirds_of_the_session_timeout() -> None:

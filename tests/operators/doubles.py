@@ -10,7 +10,7 @@ import pytest
 from streamer.engine import Engine
 from streamer.errors import CallFailed
 from streamer.events import RetryScheduled
-from streamer.limits import Slots
+from streamer.limits import Limit
 from streamer.operand import as_single
 from streamer.results import Result
 
@@ -123,7 +123,7 @@ class Runner:
     """Runs plans in run slots as the worker does: a slot is held from before, until it is really free."""
 
     def __init__(self, limit: int = 1) -> None:
-        self.slots = Slots(limit)
+        self.slots = Limit(limit)
         self.events: list[Any] = []
         self.engine = Engine(lambda plan: as_single(plan()), slots=self.slots, listener=self.events.append)
 

@@ -11,7 +11,8 @@ from reactivex.subject import Subject
 from streamer import concurrent_map
 from streamer.engine import Engine
 from streamer.errors import Cancelled
-from streamer.limits import Slots
+from streamer.limits import Limit
+from streamer.limits.waiting import AGE
 from tests.operators.doubles import Stubborn, Work, cancels_itself, now, others
 
 VARIABLE: ContextVar[str] = ContextVar("variable", default="unset")
@@ -66,7 +67,7 @@ async def test_values_come_in_the_order_of_completion(source):
 @SOURCES
 @pytest.mark.parametrize("limit", [1, 3, 10])
 async def test_at_most_so_many_run_at_once(source, limit):
-    slots = Slots(limit)
+    slots = Limit(limit)
     seen = Seen(concurrent_map(seconds, slots)(source(*[1] * 10)))
     assert len(await seen.ended()) == 10
     assert (slots.peak, slots.active, now()) == (limit, 0, -(-10 // limit))
@@ -327,7 +328,7 @@ class TestDispose:
         assert seen.values == []
 
     async def test_slots_are_free_afterwards(self):
-        slots = Slots(2)
+        slots = Limit(2)
         seen = Seen(concurrent_map(seconds, slots)([9] * 5))
         await asyncio.sleep(1)
         seen.subscription.dispose()
@@ -339,7 +340,7 @@ class TestDispose:
 
 async def test_strays_delay_completion():
     """The results are out, but their work is not over."""
-    slots, stubborn = Slots(2), Stubborn()
+    slots, stubborn = Limit(2), Stubborn()
     engine = Engine(lambda item: Work(1, item) if item else timed(stubborn), slots=slots)
 
     def timed(work):
@@ -358,7 +359,7 @@ async def test_strays_delay_completion():
 
 async def test_a_slot_that_comes_free_elsewhere_is_used():
     """Lent by one who waits, say."""
-    slots = Slots(1)
+    slots = Limit(1)
     assert slots.take()
     seen = Seen(concurrent_map(seconds, slots)([1]))
     await asyncio.sleep(5)
@@ -370,9 +371,152 @@ async def test_a_slot_that_comes_free_elsewhere_is_used():
 
 async def test_two_streams_may_share_their_slots():
     """A limit holds over all who name it, and each stream completes on its own."""
-    slots = Slots(2)
+    slots = Limit(2)
     streams = [Seen(concurrent_map(seconds, slots)([1] * 5)) for _ in range(2)]
     values = await asyncio.wait_for(asyncio.gather(*(stream.ended() for stream in streams)), 100)
     assert values == [[1] * 5, [1] * 5]
     assert (slots.peak, slots.active) == (2, 0)
     assert now() == 5
+
+
+async def test_an_item_that_begins_in_the_slot_of_another_has_nothing_of_its_context():
+    slots, seen = Limit(1), []
+
+    async def work(item):
+        seen.append((item, VARIABLE.get()))
+        if item == "lends":
+            VARIABLE.set("of another item")
+            slots.give()
+            await asyncio.sleep(5)
+            await slots.acquire()
+
+    await Seen(concurrent_map(work, slots)(["lends", "borrows"])).ended()
+    assert seen == [("lends", "unset"), ("borrows", "unset")]
+
+
+class TestStreamsThatShareTheirSlots:
+    async def test_each_completes_when_its_own_work_is_over(self):
+        slots = Limit(3)
+        short = Seen(concurrent_map(seconds, slots)([1]))
+        long = Seen(concurrent_map(seconds, slots)([9]))
+        empty = Seen(concurrent_map(seconds, slots)([]))
+        await short.ended()
+        assert (now(), empty.completed, long.completed) == (1, True, False)
+        await long.ended()
+        assert (now(), slots.active, slots.freed) == (9, 0, ())
+
+    async def test_only_its_own_strays_delay_it(self):
+        from streamer import timeout
+
+        slots, stubborn = Limit(3), Stubborn()
+        engine = Engine(lambda item: item, slots=slots)
+        stuck = Seen(concurrent_map(engine.run, slots)([timeout(2)(stubborn)]))
+        other = Seen(concurrent_map(engine.run, slots)([timeout(9)(Work(5))]))
+        await other.ended()
+        await asyncio.sleep(5)
+        assert (len(stuck.values), stuck.completed) == (1, False)
+        stubborn.release.set()
+        await stuck.ended()
+        assert slots.active == 0
+
+    async def test_they_take_turns(self):
+        """However much one of them has to do."""
+        slots, order = Limit(1), []
+
+        async def work(item):
+            order.append(item)
+            await asyncio.sleep(1)
+
+        seen = [
+            Seen(concurrent_map(work, slots)([name] * many)) for name, many in (("a", 8), ("b", 3), ("c", 2))
+        ]
+        await asyncio.gather(*(stream.ended() for stream in seen))
+        assert "".join(order).replace("a", "") in ("bcbcb", "cbcbb")
+        assert "".join(order[:9]).count("a") <= 4
+        assert (slots.peak, slots.active, now()) == (1, 0, 13)
+
+    async def test_one_that_ends_gives_its_place_in_the_line_back(self):
+        slots = Limit(1)
+        first, second = (Seen(concurrent_map(seconds, slots)([2] * 3)) for _ in range(2))
+        await asyncio.sleep(1)
+        second.subscription.dispose()
+        assert await first.ended() == [2, 2, 2]
+        assert (now(), slots.active, slots.waiters.alive) == (6, 0, 0)
+
+    @pytest.mark.parametrize("turns", range(6))
+    async def test_also_in_the_very_turn_that_it_is_given_a_slot(self, turns):
+        slots = Limit(1)
+        first, second = (
+            Seen(concurrent_map(seconds, slots)([2])),
+            Seen(concurrent_map(seconds, slots)([2] * 3)),
+        )
+        await asyncio.sleep(2)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        second.subscription.dispose()
+        await asyncio.sleep(9)
+        assert (first.completed, slots.active, slots.waiters.alive, others()) == (True, 0, 0, set())
+
+    async def test_who_waits_for_a_slot_otherwise_takes_turns_with_them(self):
+        slots = Limit(1)
+        streams = [Seen(concurrent_map(seconds, slots)([1] * 9)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        await slots.acquire()
+        assert now() <= 3
+        slots.give()
+        await asyncio.gather(*(stream.ended() for stream in streams))
+        assert (now(), slots.active) == (18, 0)
+
+
+class TestPriority:
+    """Of the items that wait the higher begins first."""
+
+    async def begun(self, items, limit=1, gap=0.0):
+        order, source = [], Subject()
+
+        async def work(item):
+            order.append(item)
+            await asyncio.sleep(1)
+
+        stream = source.pipe(concurrent_map(work, limit, priority=lambda item: item[0]))
+        seen = Seen(stream)
+        for item in items:
+            source.on_next(item)
+            if gap:
+                await asyncio.sleep(gap)
+        source.on_completed()
+        await seen.ended()
+        return order
+
+    async def test_the_higher_first_and_of_equals_the_first(self):
+        order = await self.begun([(0, "a"), (1, "b"), (None, "c"), (5, "d"), (1, "e"), (-1, "f")])
+        assert [name for _, name in order] == ["d", "b", "e", "a", "c", "f"]
+
+    async def test_all_that_there_is_room_for_begin_as_they_come(self):
+        assert [name for _, name in await self.begun([(0, "a"), (9, "b")], limit=2, gap=0.1)] == ["a", "b"]
+
+    async def test_nobody_starves(self):
+        """Without end, something higher comes; yet the lower one goes, when it has waited for long enough."""
+        items = [(0, "first"), (0, "low"), *((2, f"high {number}") for number in range(70))]
+        order = [name for _, name in await self.begun(items, gap=0.4)]
+        assert order.index("low") == pytest.approx(
+            2 * AGE / 0.4, abs=4
+        )  # those that came in the time of two steps
+
+    async def test_in_a_line_with_other_streams_too(self):
+        slots, order = Limit(1), []
+
+        async def work(item):
+            order.append(item)
+            await asyncio.sleep(1)
+
+        low, high = (Seen(concurrent_map(work, slots, priority=lambda _, p=p: p)([p] * 3)) for p in (0, 5))
+        await asyncio.gather(low.ended(), high.ended())
+        assert order[1:4] == [5, 5, 5] or order[:3] == [5, 5, 5]
+
+    async def test_what_the_function_raises_ends_the_stream(self):
+        source = Subject()
+        seen = Seen(source.pipe(concurrent_map(seconds, 1, priority=lambda item: 1 / item)))
+        source.on_next(0)
+        await seen.end.wait()
+        assert isinstance(seen.error, ZeroDivisionError)

@@ -155,6 +155,134 @@ async def test_cancelled_from_outside_it_cancels_what_it_runs():
     assert not others()
 
 
+class Stream:
+    """Says a word after each of these seconds, and how it was left."""
+
+    ends_when_cancelled = True
+
+    def __init__(self, *seconds, end="stop"):
+        self.seconds, self.asked, self.closed, self.end = seconds, [], 0, end
+
+    async def answer(self, request):
+        self.asked.append(now())
+        try:
+            for pause in self.seconds:
+                await asyncio.sleep(pause)
+                yield "word "
+        finally:
+            self.closed += 1
+
+    def model(self, **settings) -> Target:
+        return Registry().declare(self, {"name": "model", **settings})
+
+
+class TestTheClocksOfACall:
+    """Each ends the attempt, names itself, and is one like the others for a retry."""
+
+    async def test_the_wait_for_a_slot(self):
+        work = Work(5, "answer")
+        target = asks(work, concurrency=1)
+        first = asyncio.ensure_future(target("x").started())
+        await asyncio.sleep(0)
+        error = await times_out(target("x").timeout(queue=2))
+        assert (str(error), error.provider, now()) == ("No slot of model within 2 s (queue).", "model", 2)
+        assert await target("x").timeout(1, queue=4).catch(lambda: "late") == "late"
+        assert now() == 6
+        await first
+        assert (target.slots.active, target.slots.waiters.alive) == (0, 0)
+
+    async def test_the_wait_of_a_function_for_its_slot(self):
+        async def slow():
+            await asyncio.sleep(5)
+
+        target = FunctionTarget(slow, "slow", concurrency=1)
+        results = await asyncio.gather(*(result_of(target().timeout(queue=2)) for _ in range(2)))
+        assert [result.status for result in results] == [Status.SUCCEEDED, Status.TIMED_OUT]
+        assert results[1].attempts == ()
+
+    async def test_the_first_token(self):
+        stream = Stream(3, 1)
+        error = await times_out(stream.model()("x").timeout(first_token=2))
+        assert (str(error), now()) == ("No first token within 2 s (first_token).", 2)
+        assert (error.provider, stream.closed) == ("model", 1)
+        assert not others()
+
+    async def test_between_two_tokens(self):
+        stream = Stream(5, 1, 1, 3)
+        error = await times_out(stream.model()("x").timeout(between_tokens=2))
+        assert (str(error), now()) == ("No further token within 2 s (between_tokens).", 9)
+        assert stream.closed == 1
+        assert not others()
+
+    async def test_who_keeps_to_them_is_left_alone(self):
+        stream = Stream(4, 1, 1.5, 1)
+        answer = await stream.model()("x").timeout(20, queue=1, first_token=5, between_tokens=2)
+        assert (answer, now(), stream.closed) == ("word " * 4, 7.5, 1)
+        assert not others()
+
+    async def test_the_attempts_own_holds_as_well(self):
+        stream = Stream(*[1] * 9)
+        error = await times_out(stream.model()("x").timeout(4.5, first_token=2, between_tokens=2))
+        assert (str(error), now(), stream.closed) == ("No answer within 4.5 s.", 4.5, 1)
+
+    async def test_of_two_that_name_the_same_the_shorter_holds(self):
+        call = Stream(3)
+        await times_out(
+            call.model()("x").timeout(first_token=5).timeout(9, first_token=2).timeout(first_token=4)
+        )
+        assert now() == 2
+
+    async def test_every_attempt_has_its_own(self):
+        stream = Stream(3)
+        again = stream.model()("x").timeout(first_token=2).retry(3, initial_delay=1, backoff="fixed")
+        result = await result_of(again)
+        assert (stream.asked, stream.closed) == ([0, 3, 6], 3)
+        assert result.status is Status.TIMED_OUT
+        assert [attempt.outcome for attempt in result.attempts] == [Status.TIMED_OUT] * 3
+
+    async def test_an_answer_in_one_piece_is_its_own_first_token(self):
+        """Of a function nobody can know before what it answers."""
+        assert await asks(Work(1, "answer"))("x").timeout(first_token=2) == "answer"
+        await times_out(asks(Work(3, "answer"))("x").timeout(first_token=2))
+
+    async def test_cancelled_from_outside_the_stream_is_closed(self):
+        stream = Stream(9)
+        await cancelled_after(1, stream.model()("x").timeout(first_token=5))
+        assert stream.closed == 1
+        assert not others()
+
+    async def test_one_that_cannot_be_stopped_is_awaited_for_the_grace(self):
+        stubborn = Stubborn()
+        target = asks(stubborn, concurrency=1)
+        await times_out(target("x").timeout(first_token=2))
+        assert (now(), target.slots.active) == (3, 1)
+        stubborn.release.set()
+        await asyncio.sleep(0.1)
+        assert target.slots.active == 0
+
+    @pytest.mark.parametrize(
+        ("make", "said"),
+        [
+            (lambda: timeout(), "takes seconds, or a clock"),
+            (lambda: timeout(queue=0), "queue=0"),
+            (lambda: timeout(first_token=-1), r"\$\.first_token"),
+            (lambda: timeout(between_tokens=float("nan")), "between_tokens=nan"),
+            (lambda: timeout(connect=True), "connect=True"),
+            (
+                lambda: timeout(5, queue=1)(race(Work())),
+                "queue is a clock of a provider's or a function's call",
+            ),
+            (lambda: timeout(first_token=1)(asks(Work())("x").retry(3)), "before retry"),
+            (lambda: asks(Work())("x").timeout(connect=1), "no connection"),
+            (lambda: FunctionTarget(Work(), "work")().timeout(first_token=1), "work is a function"),
+            (lambda: Registry().resolve("echo:")("x").timeout(between_tokens=1), "in one piece"),
+        ],
+    )
+    def test_what_cannot_be_is_said_when_made(self, make, said):
+        with pytest.raises(ValueError, match=said):
+            make()
+
+
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "5", None, True])
 def test_its_seconds_are_judged_when_made(seconds):
     with pytest.raises(ValueError, match="timeout"):

@@ -8,16 +8,19 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from socket import socket
 from typing import Any
 from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
 
-from streamer.errors import CallFailed, Category, SettingsError
+from streamer.errors import CallFailed, Category, SettingsError, TimedOut
 from streamer.providers.openai import OpenAI
 from streamer.providers.protocol import Chunk, Provider, Request, Response
+from streamer.providers.registry import Registry
 from streamer.results import Usage
+from streamer.single import Single
 from streamer.tasks import Message
 from streamer.testing.servers import Fault, FaultServer
 from streamer.testing.servers.calls import prompt_of
@@ -396,6 +399,58 @@ async def test_a_finished_stream_gives_its_connection_to_the_next(model: OpenAI,
 
 
 # --- settings
+
+
+class TestTheClocksOfACall:
+    """Against a real server; each names itself and lets the connection go."""
+
+    def call(self, provider: OpenAI, **clocks: float) -> Single[Any]:
+        return Registry().declare(provider, {"name": "acme", "concurrency": 1})("?").timeout(**clocks)
+
+    @pytest.mark.parametrize(
+        ("fault", "clock"),
+        [
+            (Fault(kind="hang"), "first_token"),
+            (Fault(kind="stall", at=0), "first_token"),
+            (Fault(kind="stall", at=3), "between_tokens"),
+        ],
+    )
+    async def test_a_stream_that_stalls_is_given_up(
+        self, server: FaultServer, fault: Fault, clock: str
+    ) -> None:
+        """Who asks for the clock of a token asks for a stream."""
+        provider = OpenAI("gpt-4o-mini", base_url=server.url, name="acme")
+        server.rule = [fault]
+        with pytest.raises(TimedOut, match=clock) as caught:
+            await self.call(provider, **{clock: 0.1})
+        assert (caught.value.category, caught.value.provider) == (Category.TIMEOUT, "acme")
+        await until(lambda: not server.clients)
+        assert await self.call(provider, first_token=30, between_tokens=30, connect=30)
+        await provider.close()
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_a_connection_that_is_not_taken_is_given_up(self, stream: bool) -> None:
+        with socket() as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            deaf.listen(0)
+            full = [socket() for _ in range(8)]
+            for one in full:
+                one.setblocking(False)
+                one.connect_ex(deaf.getsockname())
+            host, port = deaf.getsockname()
+            provider = OpenAI("gpt-4o-mini", base_url=f"http://{host}:{port}", stream=stream, name="acme")
+            with pytest.raises(TimedOut, match=r"No connection to acme within 0.1 s \(connect\)") as caught:
+                await self.call(provider, connect=0.1)
+            assert caught.value.category is Category.TIMEOUT
+            await provider.close()
+            for one in full:
+                one.close()
+
+    async def test_one_that_is_open_already_is_there_at_once(self, server: FaultServer) -> None:
+        provider = OpenAI("gpt-4o-mini", base_url=server.url, name="acme")
+        await self.call(provider, connect=30)
+        assert await self.call(provider, connect=1e-6)
+        await provider.close()
 
 
 async def test_a_missing_key_fails_at_the_call_with_the_remedy() -> None:
