@@ -39,6 +39,8 @@ class Trials:
         self.held: deque[Record] = deque()
         self.running: asyncio.Task[None] | None = None
         self.watched: Record | None = None
+        self.own: Trial | None = None
+        """The last trial held here; whoever an owner before accused may still have to be delivered."""
         quarantine.join(self)
 
     @property
@@ -78,15 +80,17 @@ class Trials:
         while self.held:
             self.send(self.held.popleft())
 
+    @property
+    def expects_accused(self) -> bool:
+        """Whether an owner before accused somebody who was not delivered yet."""
+        return any(
+            partition.expects_suspects and partition.suspicion.trial not in (None, self.own)
+            for partition in self.partitions()
+        )
+
     async def first(self) -> Record:
         """The accused, which is waited for; else the one that came first."""
-        await until(
-            lambda: (
-                any(map(accusation, self.suspects))
-                or not any(p.suspicion.trial is not None and p.expects_suspects for p in self.partitions())
-            ),
-            PATIENCE,
-        )
+        await until(lambda: any(map(accusation, self.suspects)) or not self.expects_accused, PATIENCE)
         record = foremost(self.suspects)
         self.suspects.remove(record)
         return record
@@ -110,6 +114,7 @@ class Trials:
 
     async def write(self, accused: Partition | None, trial: Trial | None) -> None:
         """Commit who is on trial, and that nobody else is."""
+        self.own = trial
         for partition in self.partitions():
             partition.put_on_trial(trial if partition is accused else None)
         while any(p.is_open and p.checkpoint.trial != p.suspicion.trial for p in self.partitions()):

@@ -7,7 +7,7 @@ import pytest
 from streamer.kafka.partition import Partition
 from streamer.kafka.quarantine import Quarantine
 from streamer.kafka.record import Record
-from streamer.kafka.trials import Trials, until
+from streamer.kafka.trials import PATIENCE, Trials, until
 
 pytestmark = pytest.mark.virtual_time
 
@@ -87,3 +87,14 @@ async def test_suspects_that_were_let_go_are_expected_again():
     assert all(court.trials.take(record) for record in again)
     await until(lambda: len(court.answered) == 6, 10)
     assert court.answered == [0, 1, 2, 3, 4, 5]
+
+
+async def test_only_whom_an_owner_before_accused_is_waited_for():
+    """Who is on trial here is not: else each trial lasted that long, where more suspects are than can be read."""
+    court = Court(crashed())
+    began = court.trials.loop.time()
+    for record in delivered(court.partition, 0, 1, 2):
+        assert court.trials.take(record)
+    assert court.partition.expects_suspects
+    await until(lambda: len(court.answered) == 3)
+    assert court.trials.loop.time() - began < PATIENCE
