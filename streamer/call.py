@@ -165,15 +165,19 @@ class Call(Single[Any]):
             return Cancelled(str(error) or "It raised CancelledError itself.")
         return error
 
+    def paid(self, step: Step, response: Any, error: BaseException | None) -> Any:
+        """What knows the cost: the response, or a failure, unless calls below have counted it."""
+        if isinstance(error, CallFailed) and not step.calls:
+            return error
+        return response if type(response) is Response else None
+
     def record(
         self, step: Step, attempt_id: str, started: float, response: Any, error: BaseException | None
     ) -> Attempt:
         """Remember the attempt, and tell of it."""
         scope = step.scope
         whole = type(response) is Response
-        paid = response if whole else None
-        if isinstance(error, CallFailed) and not step.calls:  # else its calls have counted it
-            paid = error
+        paid = self.paid(step, response, error)
         attempt = Attempt(
             id=attempt_id,
             provider=self.name,
