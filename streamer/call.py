@@ -165,11 +165,9 @@ class Call(Single[Any]):
             return Cancelled(str(error) or "It raised CancelledError itself.")
         return error
 
-    def paid(self, step: Step, response: Any, error: BaseException | None) -> Any:
-        """What knows the cost: the response, or a failure, unless calls below have counted it."""
-        if isinstance(error, CallFailed) and not step.calls:
-            return error
-        return response if type(response) is Response else None
+    def owed(self, step: Step, error: BaseException) -> Any:
+        """What knows the cost of a failure: itself, unless calls below have counted it."""
+        return error if isinstance(error, CallFailed) and not step.calls else None
 
     def record(
         self, step: Step, attempt_id: str, started: float, response: Any, error: BaseException | None
@@ -177,7 +175,9 @@ class Call(Single[Any]):
         """Remember the attempt, and tell of it."""
         scope = step.scope
         whole = type(response) is Response
-        paid = self.paid(step, response, error)
+        paid = response if whole else None
+        if error is not None:
+            paid = self.owed(step, error)
         attempt = Attempt(
             id=attempt_id,
             provider=self.name,

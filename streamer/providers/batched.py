@@ -136,9 +136,9 @@ class BatchedCall(Call):
             return replace(share, value=element)
         return replace(element, usage=share.usage, cost=share.cost)
 
-    def paid(self, step: Step, response: Any, error: BaseException | None) -> Any:
-        del step
-        return response if error is None else self.place.share
+    def owed(self, step: Step, error: BaseException) -> Any:
+        del step, error
+        return self.place.share
 
 
 async def each(answers: AsyncIterator[Any]) -> list[Any]:
