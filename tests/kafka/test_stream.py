@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 
 import pytest
 import reactivex as rx
@@ -86,6 +87,36 @@ async def test_a_drain_completes_the_stream(rig):
     assert Counter(out.value["status"] for out in results) == {"succeeded": 29, "failed": 1}
     assert rig.warnings == []
     await rig.all_committed()
+
+
+async def test_another_worker_joins_and_the_first_leaves(rig):
+    """What is in the stream when partitions move has its results, from one worker or the other."""
+
+    def slow() -> Topology:
+        topology = rig.topology()
+
+        @topology.stream(answer_within=60)
+        def answers(tasks):
+            return tasks.pipe(
+                ops.flat_map(lambda task: rx.timer(0.5).pipe(ops.map(lambda _: (task, 2 * int(task.prompt)))))
+            )
+
+        return topology
+
+    await rig.create()
+    async with AsyncExitStack() as second:
+        async with rig.worker(slow()) as one:
+            await rig.produce((task(n) for n in range(TASKS)), key=lambda n: b"%d" % n)
+            while one.source.working < 50:
+                await asyncio.sleep(0.02)
+            two = await second.enter_async_context(rig.worker(slow()))
+            await rig.all_assigned(one, two)
+            await rig.produce((task(n) for n in range(TASKS, TASKS + 200)), key=lambda n: b"%d" % n)
+        results = await rig.read(TASKS + 200, distinct=True, settle=0.5)
+        await rig.all_committed()
+    assert {out.value["task_id"]: out.value["value"] for out in results} == {
+        f"t{number}": 2 * number for number in range(TASKS + 200)
+    }
 
 
 async def test_tasks_share_calls_by_batched(rig):
