@@ -80,7 +80,7 @@ async def test_a_drain_completes_the_stream(rig):
 
     async with rig.worker(topology) as worker:
         await rig.produce(task(number) for number in range(30))
-        while worker.source.working < 30:
+        while worker.source.dispatcher.working < 30:
             await asyncio.sleep(0.02)
     results = await rig.read(30, settle=0.5)
     assert sizes == [29]
@@ -107,7 +107,7 @@ async def test_another_worker_joins_and_the_first_leaves(rig):
     async with AsyncExitStack() as second:
         async with rig.worker(slow()) as one:
             await rig.produce((task(n) for n in range(TASKS)), key=lambda n: b"%d" % n)
-            while one.source.working < 50:
+            while one.source.dispatcher.working < 50:
                 await asyncio.sleep(0.02)
             two = await second.enter_async_context(rig.worker(slow()))
             await rig.all_assigned(one, two)
