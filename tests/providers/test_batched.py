@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamer import Engine, Status, batched, fallback, parallel, retry, timeout
 from streamer.errors import CallFailed, Category, SettingsError
@@ -14,6 +16,7 @@ from streamer.operators import concurrent_map
 from streamer.providers import Registry, Response
 from streamer.results import Result, Usage
 from streamer.tasks import Llm
+from streamer.testing.clock import run as virtual
 from tests.engine.memory import Memory
 from tests.operators.doubles import now, others, passing
 
@@ -307,3 +310,72 @@ def test_it_can_be_used_by_one_loop_after_another():
 def test_a_wrong_setting_is_named_with_its_range(settings, named):
     with pytest.raises(SettingsError, match=named):
         batched(**{"function": list, "max_size": 2, "max_wait": 1, **settings})
+
+
+ITEMS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "at": st.integers(0, 12),
+            "clock": st.none() | st.integers(1, 8),
+            "cancel": st.none() | st.integers(0, 8),
+            "fails": st.booleans(),
+        }
+    ),
+    max_size=14,
+)
+
+
+@given(
+    items=ITEMS,
+    size=st.integers(1, 4),
+    wait=st.integers(0, 5),
+    concurrency=st.none() | st.integers(1, 2),
+    broken=st.sets(st.integers(0, 5)),
+)
+def test_whoever_comes_and_goes_each_has_its_own_answer_and_nothing_is_left(
+    items, size, wait, concurrency, broken
+):
+    """Whole calls fail, single elements fail, tasks run out of time or are cancelled."""
+
+    class Some(Shared):
+        async def __call__(self, items):
+            number = len(self.asked)
+            answers = await super().__call__(items)
+            if number in broken:
+                raise passing("broken")
+            return answers
+
+    async def story() -> None:
+        shared = Some(3, lambda item: passing("its own") if items[item]["fails"] else -item)
+        ask = batched(shared, size, wait, concurrency=concurrency)
+        engine = Engine(as_single)
+
+        async def one(number: int, item: dict[str, Any]) -> None:
+            await asyncio.sleep(item["at"])
+            plan = ask(number) if item["clock"] is None else ask(number).timeout(item["clock"])
+            work = asyncio.ensure_future(engine.run(plan))
+            if item["cancel"] is not None:
+                asyncio.get_running_loop().call_later(item["cancel"], work.cancel)
+            await asyncio.wait((work,))
+            if work.cancelled():
+                assert item["cancel"] is not None
+                return
+            result = work.result()
+            if result.succeeded:
+                assert (result.value, item["fails"]) == (-number, False)
+            elif result.status is Status.TIMED_OUT:
+                assert item["clock"] is not None
+            else:
+                assert result.error.message in ("broken", "its own")
+
+        await asyncio.gather(*(one(number, item) for number, item in enumerate(items)))
+        assert not others()
+        assert shared.running == 0
+        assert concurrency is None or shared.peak <= concurrency
+        assert max(shared.sizes, default=1) <= size
+        asked = [item for _, batch in shared.asked for item in batch]
+        assert len(asked) == len(set(asked))
+        gathering = ask.batches.gathering
+        assert (gathering.running, gathering.waiting, ask.batches.timer) == (0, {}, None)
+
+    virtual(story())
