@@ -31,6 +31,8 @@ class Place:
     """An item's place in a batch; to its call what a slot is: it waits for it before its attempt begins."""
 
     __slots__ = ("answer", "batch", "batches", "begun", "item", "scope", "share")
+    limit = None
+    """There are as many as are asked for."""
 
     def __init__(self, batches: Batches, item: Any, scope: Scope) -> None:
         self.batches = batches

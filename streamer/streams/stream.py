@@ -50,12 +50,14 @@ class Stream:
         flow = self.flow(scope)
         clock = scope.loop.call_later(self.answer_within, self.expire, question)
         self.waiting += 1
+        step.streaming = True
         lends = self.waiting <= LENDING
         try:
             flow.push(question)
             answer = await (scope.wait(question.answer) if lends else question.answer)
         finally:
             self.waiting -= 1
+            step.streaming = False
             clock.cancel()
             await flow.leave(question)
         if isinstance(answer, asyncio.CancelledError):

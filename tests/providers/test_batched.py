@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streamer import Engine, Status, batched, fallback, parallel, retry, timeout
 from streamer.errors import CallFailed, Category, SettingsError
+from streamer.kafka.inspection import call_snapshot
 from streamer.limits import Slots
 from streamer.operand import as_single
 from streamer.operators import concurrent_map
@@ -379,3 +380,19 @@ def test_whoever_comes_and_goes_each_has_its_own_answer_and_nothing_is_left(
         assert (gathering.running, gathering.waiting, ask.batches.timer) == (0, {}, None)
 
     virtual(story())
+
+
+async def test_whoever_looks_sees_what_an_item_waits_for():
+    """For others first, then for the call."""
+    watched = Watched()
+    work = asyncio.ensure_future(Engine(batched(Shared(), 9, 5)).run("a", watched=watched))
+    await asyncio.sleep(1)
+    seen = call_snapshot(watched.step, now())
+    assert (seen.seconds, seen.limit) == (None, None)
+    await asyncio.sleep(4.5)
+    assert call_snapshot(watched.step, now()).seconds == 0.5
+    assert (await work).value == "A"
+
+
+class Watched:
+    step: Any = None
