@@ -188,7 +188,7 @@ class Engine(Doors):
         return self.running.cancel(task_id)
 
     def complete(self) -> None:
-        """No more tasks are to come for now: what a topology's stream has gathered is answered."""
+        """No more tasks are to come: what a topology's stream has gathered is answered."""
         if isinstance(self.answer, Stream):
             self.answer.complete()
 

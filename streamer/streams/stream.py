@@ -32,16 +32,20 @@ class Stream:
         self.name = name
         self.current: Flow | None = None
         self.waiting = 0
+        self.completed = False
         self.reported: set[str] = set()
 
     def __call__(self, task: Any) -> Single[Any]:
         return Single(lambda step: self.answer(step, task))
 
     def complete(self) -> None:
-        """No more tasks are to come for now: what was gathered goes on, and the Observable completes."""
-        flow, self.current = self.current, None
-        if flow is not None and not flow.over:
-            flow.complete()
+        """No more tasks are to come: what was gathered goes on, and the Observable completes.
+
+        A task that comes all the same has a subscription of its own.
+        """
+        self.completed = True
+        if self.current is not None and not self.current.over:
+            self.current.complete()
 
     async def answer(self, step: Step, task: Any) -> Any:
         """Put it in, wait for what comes out, and see that through."""
@@ -54,6 +58,8 @@ class Stream:
         lends = self.waiting <= LENDING
         try:
             flow.push(question)
+            if self.completed:
+                flow.complete()
             answer = await (scope.wait(question.answer) if lends else question.answer)
         finally:
             self.waiting -= 1

@@ -20,7 +20,7 @@ from streamer.operators import concurrent_map
 from streamer.providers import Registry, Response
 from streamer.providers.function import FunctionTarget
 from streamer.results import Usage
-from streamer.streams import Stream
+from streamer.streams import Intake, Stream
 from streamer.tasks import Function, Llm, Task
 from tests.engine.memory import Memory
 from tests.operators.doubles import Work, now, others, passing
@@ -287,6 +287,44 @@ async def test_the_end_of_the_tasks_is_the_streams_to_see():
     await asyncio.sleep(3)
     engine.complete()
     assert (await waiting)[0].value == 1
+
+
+@pytest.mark.parametrize("source", [range, lambda n: rx.from_iterable(range(n)), lambda n: counting(n)])
+async def test_many_tasks_end_the_stream_with_the_last_of_them(source):
+    """The tasks of the last batch wait for no others, those that have deadlines neither."""
+    sizes = []
+
+    def answers(tasks):
+        def each(batch):
+            sizes.append(len(batch))
+            return rx.from_iterable([(task, task) for task in batch])
+
+        return tasks.pipe(ops.buffer_with_count(10), ops.flat_map(each))
+
+    engine = engine_of(answers)
+    intake = Intake(engine.run, engine.complete)
+    done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    seen: list[Result] = []
+    concurrent_map(intake.run, 100)(intake.source(source(24))).subscribe(
+        seen.append, done.set_exception, lambda: done.set_result(None)
+    )
+    await done
+    assert sorted(result.value for result in seen) == list(range(24))
+    assert (sizes, now()) == ([10, 10, 4], pytest.approx(0, abs=0.1))
+
+
+async def counting(end: int) -> Any:
+    for number in range(end):
+        yield number
+
+
+async def test_a_task_that_comes_after_the_end_is_answered_alone():
+    """As one does that was on its way: its deadline made it begin later."""
+    engine = engine_of(
+        ops.compose(ops.buffer_with_count(10), ops.flat_map(lambda batch: [(batch[0], len(batch))]))
+    )
+    engine.complete()
+    assert (await engine.run(Llm(prompt="a", deadline=datetime.now(UTC) + timedelta(seconds=5)))).value == 1
 
 
 async def test_what_never_completes_is_disposed_of_when_nobody_waits_any_more():
