@@ -60,6 +60,11 @@ class Scope(RunSlot):
         """Added to the loop's time it gives the time of day; one clock for a task's whole life."""
         self.tasks: set[asyncio.Task[Any]] = set()
 
+    def like(self, other: Scope) -> None:
+        """Take over what another's engine says of calls."""
+        self.compile, self.listener = other.compile, other.listener
+        self.retry, self.hedging = other.retry, other.hedging
+
     def emit(self, event: Event) -> None:
         """Tell the listener, whose errors change nothing."""
         if self.listener is not None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from streamer.call import Call
 from streamer.errors import CallFailed, Category, SettingsError
 from streamer.operand import as_single
+from streamer.operators.retry import Attempts
 from streamer.providers.batch import Batches, Place
 from streamer.providers.gathering import Gathering
 from streamer.providers.protocol import Response
@@ -89,6 +90,7 @@ class Batched:
             )
         batched = BatchedCall(self, call.messages[0], self.target.name, self.target.model)
         batched.kind, batched.task, batched.clock = call.kind, call.task, call.clock
+        batched.retries, batched.extra = call.retries, call.extra
         return batched
 
     def ask(self, items: list[Any]) -> Single[Any]:
@@ -123,10 +125,16 @@ class BatchedCall(Call):
         return self.name, self.model, self.item
 
     async def at(self, step: Step) -> Any:
+        if self.retries is None or step.retrying:
+            return await self.once(step)
+        return await Attempts(self.retries).made(step, self.once)
+
+    async def once(self, step: Step) -> Any:
+        """One attempt, in a place of its own."""
         run = copy(self)
         slot: Any = Place(self.batched.batches, self.item, step.scope)
         run.place = run.slots = slot
-        return await super(BatchedCall, run).at(step)
+        return await Call.at(run, step)
 
     async def perform(self, step: Step, attempt_id: str) -> Any:
         del step, attempt_id  # the call is no one's

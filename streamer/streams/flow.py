@@ -41,7 +41,7 @@ class Flow:
         """Nothing more is pushed: it has ended, or no more tasks are to come."""
         self.hops = False
         self.scope = Scope(name, asker.grace)
-        self.scope.compile, self.scope.listener = asker.compile, asker.listener
+        self.scope.like(asker)
         self.entrance = Entrance(self.loop, self.failing)
         self.subscription: abc.DisposableBase | None = None
         # no task's context: what is current to one is not to those whose tasks are gathered with it

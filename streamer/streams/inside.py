@@ -33,7 +33,7 @@ class Inside(Step):
     async def apart(self, single: Single[T]) -> T:
         """Run it in a scope of its own."""
         scope = Scope((single.task.id if single.task is not None else None) or str(uuid4()), self.scope.grace)
-        scope.compile, scope.listener = self.scope.compile, self.scope.listener
+        scope.like(self.scope)
         try:
             return await Step(scope).run(single)
         finally:

@@ -16,7 +16,7 @@ from streamer.operand import as_single
 from streamer.operators import concurrent_map
 from streamer.providers import Registry, Response
 from streamer.results import Result, Usage
-from streamer.tasks import Llm
+from streamer.tasks import Llm, Retry
 from streamer.testing.clock import run as virtual
 from tests.engine.memory import Memory
 from tests.operators.doubles import now, others, passing
@@ -258,6 +258,18 @@ async def test_a_provider_is_asked_with_a_message_for_each_item():
     assert [attempt.provider for attempt in results[1].attempts] == ["lengths"]
     with pytest.raises(CallFailed, match="each item is one message"):
         length(Llm(prompt="a", system="b"))
+
+
+async def test_an_items_own_retry_holds():
+    """As with every call of a provider; a `retry` that is put around it is nearer."""
+    answers = [[passing(), "x"], ["y"], [passing()], ["z"]]
+    model = Registry().declare(lambda request: asyncio.sleep(1, answers.pop(0)), {"name": "model"})
+    ask = batched(model, 2, 1)
+    task = Llm(prompt="a", retry=Retry(max_attempts=2, initial_delay=5))
+    first, second = await run(ask(task), ask("b"))
+    assert (first.value, len(first.attempts), second.value) == ("y", 2, "x")
+    (third,) = await run(ask(task).pipe(retry(1)))
+    assert (third.status, len(third.attempts)) == (Status.FAILED, 1)
 
 
 async def test_an_element_that_was_paid_for_is_remembered_and_one_of_a_function_only_if_asked():

@@ -21,7 +21,7 @@ from streamer.providers import Registry, Response
 from streamer.providers.function import FunctionTarget
 from streamer.results import Usage
 from streamer.streams import Intake, Stream
-from streamer.tasks import Function, Llm, Task
+from streamer.tasks import Function, Llm, Retry, Task
 from tests.engine.memory import Memory
 from tests.operators.doubles import Work, now, others, passing
 
@@ -207,6 +207,30 @@ async def test_a_call_for_many_ends_with_none_of_them():
     results = await run(engine_of(answers), Llm(prompt="a"), Llm(prompt="b"), Llm(prompt="c", deadline=soon))
     assert [result.status for result in results] == [Status.SUCCEEDED, Status.SUCCEEDED, Status.TIMED_OUT]
     assert [result.value for result in results[:2]] == ["0A", "1B"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        lambda ask: ops.map(lambda task: (task, ask(task))),
+        lambda ask: ops.flat_map(lambda task: ask(task).pipe(ops.map(lambda answer: (task, answer)))),
+        lambda ask: ops.flat_map(
+            lambda task: ask(Llm(prompt="b")).pipe(ops.map(lambda answer: (task, answer)))
+        ),
+    ],
+    ids=["as the answer", "of the task", "of nobody"],
+)
+async def test_the_topologys_retry_holds_for_calls_of_a_stream(answers):
+    failures = [passing()]
+
+    async def call(request):
+        if failures:
+            raise failures.pop()
+        return request.prompt
+
+    ask = Registry().declare(call, {"name": "model"})
+    engine = engine_of(answers(ask), retry=Retry(max_attempts=2, initial_delay=1))
+    assert (await engine.run(Llm(prompt="b"))).value == "b"
 
 
 async def test_what_a_task_calls_ends_with_it_and_the_stream_goes_on():
