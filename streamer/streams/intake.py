@@ -10,8 +10,18 @@ from typing import Any
 from reactivex import Observable
 from reactivex import operators as ops
 
+from streamer.streams.stream import Stream
+
 Run = Callable[[Any], Coroutine[Any, Any, Any]]
 Tasks = Observable[Any] | Iterable[Any] | AsyncIterable[Any]
+
+
+def intake(answer: Any, run: Run, tasks: Tasks) -> tuple[Run, Tasks]:
+    """The same function and the same tasks, of which a stream hears when it has the last; anything else needn't."""
+    if not isinstance(answer, Stream):
+        return run, tasks
+    counted = Intake(run, answer.complete)
+    return counted.run, counted.source(tasks)
 
 
 class Intake:
@@ -24,7 +34,7 @@ class Intake:
         self.ended = False
 
     async def run(self, task: Any) -> Any:
-        """Answer one task; to be given to whoever reads ``source``."""
+        """Answer one task of the source."""
         self.left -= 1
         self.look()
         return await self.begin(task)

@@ -20,7 +20,7 @@ from streamer.operators import concurrent_map
 from streamer.providers import Registry, Response
 from streamer.providers.function import FunctionTarget
 from streamer.results import Usage
-from streamer.streams import Intake, Stream
+from streamer.streams import Stream, intake
 from streamer.tasks import Function, Llm, Retry, Task
 from tests.engine.memory import Memory
 from tests.operators.doubles import Work, now, others, passing
@@ -326,10 +326,10 @@ async def test_many_tasks_end_the_stream_with_the_last_of_them(source):
         return tasks.pipe(ops.buffer_with_count(10), ops.flat_map(each))
 
     engine = engine_of(answers)
-    intake = Intake(engine.run, engine.complete)
+    run_one, tasks = intake(engine.answer, engine.run, source(24))
     done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     seen: list[Result] = []
-    concurrent_map(intake.run, 100)(intake.source(source(24))).subscribe(
+    concurrent_map(run_one, 100)(tasks).subscribe(
         seen.append, done.set_exception, lambda: done.set_result(None)
     )
     await done
