@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from reactivex import Observable
 
+from streamer import streams
 from streamer.chunks import Chunk, Chunks
 from streamer.engine import scripts
 from streamer.engine.many import CONCURRENCY, WAITING, Stream, Tasks
@@ -17,11 +18,13 @@ from streamer.limits import Slots
 from streamer.operators.concurrent_map import concurrent_map
 from streamer.providers.registry import Registry
 from streamer.results import Result
+from streamer.streams import intake
 
 
 class Doors:
     """What programs and scripts call of an engine."""
 
+    answer: Any
     providers: Registry
     slots: Slots | None
     cancel_grace: float
@@ -39,7 +42,8 @@ class Doors:
         """
         engine = self.with_slots(concurrency)
         assert engine.slots is not None
-        return concurrent_map(engine.run, engine.slots, bound)(tasks)
+        run, tasks = intake(engine.answer, engine.run, tasks)
+        return concurrent_map(run, engine.slots, bound)(tasks)
 
     def stream(
         self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
@@ -51,7 +55,8 @@ class Doors:
         """
         engine = self.with_slots(concurrency)
         assert engine.slots is not None
-        return Stream(engine.run, tasks, engine.slots, bound, self.cancel_grace).results()
+        run, tasks = intake(engine.answer, engine.run, tasks)
+        return Stream(run, tasks, engine.slots, bound, self.cancel_grace).results()
 
     def tokens(self, task: Any) -> Observable[Chunk]:
         """Answer one task and emit what models say, as they say it; its failure is the Observable's error.
@@ -77,6 +82,8 @@ class Doors:
     def with_slots(self, concurrency: int | None) -> Self:
         """The same engine with slots for a stream of its own."""
         engine = copy(self)
+        if isinstance(self.answer, streams.Stream):
+            engine.answer = copy(self.answer)  # which ends with these tasks
         if concurrency is not None or engine.slots is None:
             engine.slots = Slots(CONCURRENCY if concurrency is None else concurrency)
         return engine

@@ -432,6 +432,15 @@ async def test_who_is_let_go_leaves_the_stream(told):
     assert len(told.messages) == 1
 
 
+async def test_who_is_cancelled_by_id_has_that_as_its_result():
+    engine = engine_of(lambda tasks: tasks.pipe(later(5), ops.map(lambda task: (task, task.prompt))))
+    waiting = asyncio.gather(*(engine.run(Llm(prompt=name, id=name)) for name in "ab"))
+    await asyncio.sleep(1)
+    assert engine.cancel("a")
+    cancelled, answered = await waiting
+    assert (cancelled.status, answered.value) == (Status.CANCELLED, "b")
+
+
 async def test_what_a_call_in_the_stream_cost_is_in_the_tasks_result():
     ask = model(Response(text="x", usage=Usage(output_tokens=7), cost=0.5))
     engine = engine_of(
