@@ -18,6 +18,7 @@ from streamer.operators import (
     timeout,
 )
 from streamer.pool import Pool
+from streamer.providers.batched import batched
 from streamer.results import Result, Status
 from streamer.single import Single
 from streamer.topology import Topology
@@ -33,6 +34,7 @@ __all__ = [
     "Status",
     "Topology",
     "__version__",
+    "batched",
     "concurrent_map",
     "consensus",
     "fallback",

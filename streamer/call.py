@@ -206,6 +206,10 @@ class Call(Single[Any]):
             return Cancelled(str(error) or "It raised CancelledError itself.")
         return error
 
+    def owed(self, step: Step, error: BaseException) -> Any:
+        """What knows the cost of a failure: itself, unless calls below have counted it."""
+        return error if isinstance(error, CallFailed) and not step.calls else None
+
     def record(
         self, step: Step, attempt_id: str, started: float, response: Any, error: BaseException | None
     ) -> Attempt:
@@ -213,8 +217,8 @@ class Call(Single[Any]):
         scope = step.scope
         whole = type(response) is Response
         paid = response if whole else None
-        if isinstance(error, CallFailed) and not step.calls:  # else its calls have counted it
-            paid = error
+        if error is not None:
+            paid = self.owed(step, error)
         attempt = Attempt(
             id=attempt_id,
             provider=self.name,

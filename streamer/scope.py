@@ -62,6 +62,11 @@ class Scope(RunSlot):
         if held.get() is not None:
             self.holds = True  # by code that another task runs
 
+    def like(self, other: Scope) -> None:
+        """Take over what another's engine says of calls."""
+        self.compile, self.listener = other.compile, other.listener
+        self.retry, self.hedging = other.retry, other.hedging
+
     def emit(self, event: Event) -> None:
         """Tell the listener, whose errors change nothing."""
         if self.listener is not None:

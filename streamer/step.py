@@ -90,6 +90,8 @@ class Step:
     attempt_id: str | None = None
     resumes: float | None = None
     """When its back-off ends."""
+    streaming = False
+    """It waits for the answer of its topology's stream."""
 
     def __init__(self, scope: Scope, path: str = "", place: str | None = None) -> None:
         self.scope = scope

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from inspect import signature
+from math import isfinite
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from reactivex import Observable
 
 from streamer.engine import Engine
 from streamer.errors import SettingsError
@@ -17,6 +20,7 @@ from streamer.operators.hedging import Hedging
 from streamer.providers.function import FunctionTarget
 from streamer.settings import resolve
 from streamer.spending import affordable
+from streamer.streams import Stream
 from streamer.tasks import Retry, Task, TaskBase
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,7 +52,7 @@ class Topology:
     them; ``retry_budget`` is how many attempts beyond the first all calls of one task may make together, ``hedging``
     the budget of its hedged races. With ``dead_letter_failed`` a task that fails or times out is a dead letter besides.
     Further settings are those of :class:`streamer.settings.Settings`.
-    Without ``@topology.task`` a task means what it says on the wire.
+    Without ``@topology.task`` or ``@topology.stream`` a task means what it says on the wire.
     """
 
     def __init__(
@@ -104,21 +108,57 @@ class Topology:
 
         Its parameter is a task of the wire, or the msgspec Struct that its annotation names.
         """
-        if self.answer is not None:
-            raise SettingsError(f"Topology {self.name!r} has two functions marked @topology.task.")
-        if len(signature(function).parameters) != 1:
-            raise SettingsError(f"@topology.task: {function.__name__} takes exactly one parameter, the task.")
+        annotated = self.parameter(function, "@topology.task", "the task")
+        self.task_type = judged(annotated, f"@topology.task: the parameter of {function.__name__}")
         self.answer = function
+        return function
+
+    def stream(self, *given: Any, answer_within: Any = None) -> Callable[[F], F]:
+        """Register how tasks are answered as a stream: a function from an Observable of tasks to one of pairs.
+
+        A pair is ``(task, answer)``: the very task that came in, and a value, an exception, or a Single or Task
+        to be run as the task's own. A task without an answer within ``answer_within`` seconds, or by the end of the
+        Observable, is failed. What the parameter's annotation names in ``Observable[...]`` is what a task is.
+        """
+        number = isinstance(answer_within, int | float) and not isinstance(answer_within, bool)
+        if given or not number or not isfinite(answer_within) or answer_within <= 0:
+            raise SettingsError(
+                "@topology.stream(answer_within=...): the seconds within which a task has its answer, "
+                f"more than 0, not {answer_within!r}."
+            )
+
+        def register(function: F) -> F:
+            annotated = self.parameter(function, "@topology.stream", "the Observable of tasks")
+            if annotated is Observable or get_origin(annotated) is Observable:
+                annotated = next(
+                    (kind for kind in get_args(annotated) if not isinstance(kind, TypeVar)), Task
+                )
+            elif annotated is not Task:
+                raise SettingsError(
+                    f"@topology.stream: the parameter of {function.__name__} is an Observable of tasks, "
+                    f"not {annotated!r}."
+                )
+            self.task_type = judged(annotated, f"@topology.stream: a task of {function.__name__}")
+            self.answer = Stream(function, float(answer_within), self.name)
+            return function
+
+        return register
+
+    def parameter(self, function: Callable[..., Any], what: str, takes: str) -> Any:
+        """The annotation of its only parameter."""
+        if self.answer is not None:
+            raise SettingsError(
+                f"Topology {self.name!r} has two functions marked @topology.task or @topology.stream."
+            )
+        if len(signature(function).parameters) != 1:
+            raise SettingsError(f"{what}: {function.__name__} takes exactly one parameter, {takes}.")
         parameter = next(iter(signature(function).parameters))
         try:
-            annotated = get_type_hints(function).get(parameter, Task)
+            return get_type_hints(function).get(parameter, Task)
         except NameError as error:
             raise SettingsError(
-                f"@topology.task: the annotation of {function.__name__} names {error.name!r}, "
-                "which is not defined."
+                f"{what}: the annotation of {function.__name__} names {error.name!r}, which is not defined."
             ) from error
-        self.task_type = judged(annotated, f"@topology.task: the parameter of {function.__name__}")
-        return function
 
     def function(
         self,
@@ -162,7 +202,7 @@ class Topology:
     ) -> Engine:
         """What answers its tasks, in this process; ``park_after``, in seconds, by default as it is set."""
         return Engine(
-            self.answer,
+            copy(self.answer) if isinstance(self.answer, Stream) else self.answer,
             functions=self.functions,
             retry=self.retry,
             retry_budget=self.retry_budget,

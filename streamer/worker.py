@@ -185,6 +185,7 @@ class Worker:
     async def stop(self) -> bool:
         """Drain: take no more, finish what runs within ``drain_timeout``, commit, leave. False if cut short."""
         self.source.stop()
+        self.engine.complete()
         drained = await self.sink.drained(self.settings.drain_timeout)
         self.subscription.dispose()
         if not drained:

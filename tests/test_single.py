@@ -7,6 +7,7 @@ import pytest
 import reactivex as rx
 from reactivex import operators as ops
 from reactivex.scheduler import NewThreadScheduler
+from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
 from streamer import Single, fallback, parallel, race, retry, sequence, single, timeout
@@ -21,10 +22,12 @@ pytestmark = pytest.mark.virtual_time
 class Seen:
     """What a subscriber was told."""
 
-    def __init__(self, observable):
+    def __init__(self, observable, scheduler=None):
         self.told = []
         self.end = asyncio.Event()
-        self.subscription = observable.subscribe(self.told.append, self.error, self.completed)
+        self.subscription = observable.subscribe(
+            self.told.append, self.error, self.completed, scheduler=scheduler
+        )
 
     def error(self, error):
         self.told.append(error)
@@ -294,6 +297,21 @@ class TestStockOperators:
         ]
         await asyncio.sleep(0)
         assert slow.cancelled == 1
+
+    async def test_the_stock_chain_runs_on_the_loops_scheduler(self):
+        """RxPY's own merge, amb, catch, retry and timeout, all on one thread; docs/rx.md says what ours do instead."""
+        threads = set()
+        late, loser = Work(60), Work(9, "slow")
+        chain = rx.merge(
+            as_single(Script(passing(), "second")).pipe(ops.retry(2)),
+            as_single(late).pipe(ops.timeout(5), ops.catch(lambda error, _: rx.of("too late"))),
+            as_single(loser).pipe(ops.amb(as_single(Work(3, "quick")))),
+        ).pipe(ops.do_action(lambda _: threads.add(threading.get_ident())))
+        seen = Seen(chain, AsyncIOScheduler(asyncio.get_running_loop()))
+        assert await seen.ended() == ["second", "quick", "too late", "completed"]
+        assert threads == {threading.get_ident()}
+        await asyncio.sleep(0)
+        assert (late.cancelled, loser.cancelled, others()) == (1, 1, set())
 
     async def test_share_runs_it_once(self):
         work = Work(1, "answer")

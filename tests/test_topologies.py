@@ -1,5 +1,6 @@
 """The topologies that are made to be copied: they load, pass their own check, and answer."""
 
+import asyncio
 import importlib
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from streamer.providers import default_registry
 from streamer.tasks import Function, Llm, Race
 from tests.cli.shell import streamer
 
-MODULES = ("tasks", "answers")
+MODULES = ("tasks", "answers", "batches", "latest")
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +71,29 @@ async def test_answers_tries_a_quick_model_again(monkeypatch: pytest.MonkeyPatch
     result = await load("answers").engine().run(Llm(prompt="Paris?"))
     quick, other = result.each_child()[0].each_child()
     assert (len(quick.attempts), len(other.attempts), result.provider) == (3, 1, "echo")
+
+
+async def test_batches_embeds_many_texts_in_few_calls() -> None:
+    topology = load("batches")
+    engine = topology.engine()
+    results = await asyncio.gather(*(engine.run(topology.task_type(f"text {n}")) for n in range(100)))
+    assert len({tuple(result.value) for result in results}) == 100
+    assert sum(result.usage.input_tokens for result in results if result.usage) == 200
+    assert {result.attempts[0].provider for result in results} == {"embeddings"}
+
+
+async def test_latest_pays_for_the_last_version_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL", "simulated:model?text=short")
+    topology = load("latest")
+    monkeypatch.setattr(sys.modules["topologies.latest"], "BURST", 0.01)
+    engine = topology.engine()
+    versions = [topology.task_type(name, f"version {n}") for n in range(3) for name in "ab"]
+    results = await asyncio.gather(*(engine.run(version) for version in versions))
+    assert [result.value for result in results] == [{"overtaken": True}] * 4 + ["short"] * 2
+    assert [len(result.attempts) for result in results] == [0] * 4 + [1] * 2
+
+
+def test_check_tells_of_a_stream() -> None:
+    assert (
+        "summaries(a stream of Document), each within 30 s" in streamer("check", "topologies/latest.py").out
+    )

@@ -23,6 +23,7 @@ from streamer.limits import Limit
 from streamer.operators import concurrent_map
 from streamer.results import Result
 from streamer.settings import Settings
+from streamer.streams import intake
 from streamer.topology import Topology
 
 GC_ALLOCATIONS = 20_000
@@ -91,7 +92,8 @@ class Batch:
 
     async def answer_all(self) -> None:
         """Until the last line has its answer, or what runs had its time after a signal."""
-        subscription = concurrent_map(self.answer, self.slots)(self.read()).subscribe(
+        answer, found = intake(self.engine.answer, self.answer, self.read())
+        subscription = concurrent_map(answer, self.slots)(found).subscribe(
             self.answered, self.fail, self.complete
         )
         asked = self.loop.create_task(self.asked.wait())

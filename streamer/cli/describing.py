@@ -10,6 +10,7 @@ from streamer.cli.screen import console, table
 from streamer.errors import CallFailed
 from streamer.providers.registry import Target, default_registry
 from streamer.settings import ENVIRONMENT, NAMES
+from streamer.streams import Stream
 from streamer.tasks import Task
 from streamer.topology import Topology
 
@@ -48,6 +49,8 @@ def answers(topology: Topology) -> str:
     if topology.answer is None:
         return "any task of the wire, as it says"
     kind = "a task of the wire" if topology.task_type is Task else topology.task_type.__name__
+    if isinstance(topology.answer, Stream):
+        return f"{topology.answer.function.__name__}(a stream of {kind}), each within {topology.answer.answer_within:g} s"
     return f"{topology.answer.__name__}({kind})"
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from reactivex import Observable
 
+from streamer import streams
 from streamer.chunks import Chunk, Chunks
 from streamer.engine import scripts
 from streamer.engine.many import CONCURRENCY, WAITING, Stream, Tasks
@@ -17,12 +18,14 @@ from streamer.limits import Limit
 from streamer.operators.concurrent_map import concurrent_map
 from streamer.providers.registry import Registry
 from streamer.results import Result
+from streamer.streams import intake
 from streamer.tasks import priority_of
 
 
 class Doors:
     """What programs and scripts call of an engine."""
 
+    answer: Any
     providers: Registry
     slots: Limit | None
     admits: bool
@@ -41,7 +44,8 @@ class Doors:
         engine has a limit of its own, which holds besides.
         """
         engine, slots = self.with_slots(concurrency)
-        return concurrent_map(engine.run, slots, bound, priority=priority_of)(tasks)
+        run, tasks = intake(engine.answer, engine.run, tasks)
+        return concurrent_map(run, slots, bound, priority=priority_of)(tasks)
 
     def stream(
         self, tasks: Tasks, *, concurrency: int | None = None, bound: int = WAITING
@@ -52,7 +56,8 @@ class Doors:
         cancels what runs, awaits that, and closes the source.
         """
         engine, slots = self.with_slots(concurrency)
-        return Stream(engine.run, tasks, slots, bound, self.cancel_grace).results()
+        run, tasks = intake(engine.answer, engine.run, tasks)
+        return Stream(run, tasks, slots, bound, self.cancel_grace).results()
 
     def tokens(self, task: Any) -> Observable[Chunk]:
         """Answer one task and emit what models say, as they say it; its failure is the Observable's error.
@@ -77,11 +82,14 @@ class Doors:
 
     def with_slots(self, concurrency: int | None) -> tuple[Self, Limit]:
         """What answers a stream of tasks, and the slots of that stream; a limit of the engine's own holds as well."""
+        engine = self
+        if isinstance(self.answer, streams.Stream):
+            engine = copy(self)
+            engine.answer = copy(self.answer)  # which ends with these tasks
         if concurrency is None and self.slots is not None:
-            return self, self.slots
+            return engine, self.slots
         slots = Limit(CONCURRENCY if concurrency is None else concurrency)
-        if self.admits:
-            return self, slots
-        engine = copy(self)
-        engine.slots = slots
+        if not self.admits:
+            engine = copy(engine)
+            engine.slots = slots
         return engine, slots

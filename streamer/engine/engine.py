@@ -32,6 +32,7 @@ from streamer.settings import steps_in_parallel
 from streamer.single import Single
 from streamer.spending import affordable
 from streamer.step import Step, Watched, current, restore
+from streamer.streams import Stream
 from streamer.tasks import KIND_OF, Retry, TaskBase
 
 
@@ -207,6 +208,11 @@ class Engine(Doors):
         What they run is cancelled and awaited. To be called where they run, on the loop's thread.
         """
         return self.running.cancel(task_id)
+
+    def complete(self) -> None:
+        """No more tasks are to come: what a topology's stream has gathered is answered."""
+        if isinstance(self.answer, Stream):
+            self.answer.complete()
 
     async def run_plan(self, step: Step, task: Any) -> Any:
         """What the topology says, or the task itself, run at this step."""

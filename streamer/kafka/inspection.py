@@ -72,6 +72,7 @@ def task_snapshot(record: Record, now: float, epoch: float) -> TaskSnapshot:
         resumes_at=datetime.fromtimestamp(epoch + min(resumes), UTC) if resumes else None,
         last_failure=f"{last.category} of {last.provider}" if last is not None else None,
         waits_for_slot=step.scope.reclaiming is not None,
+        in_stream=step.streaming,
     )
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 class CallSnapshot(Struct, frozen=True, kw_only=True):
     """A call of a provider: under way for ``seconds``, or waiting for one of its ``limit`` slots (then both it and
-    ``attempt_id`` are ``null``).
+    ``attempt_id`` are ``null``), or, without a ``limit``, for others to share it.
     """
 
     provider: str
@@ -22,7 +22,8 @@ class CallSnapshot(Struct, frozen=True, kw_only=True):
 class TaskSnapshot(Struct, frozen=True, kw_only=True):
     """An unfinished record. ``age`` counts from its timestamp, ``seconds`` from when it began to run.
 
-    ``call`` is the oldest of its ``calls`` calls; ``resumes_at`` the end of its back-off, where nothing else goes on.
+    ``call`` is the oldest of its ``calls`` calls; ``resumes_at`` the end of its back-off, where nothing else goes on;
+    ``in_stream``: it waits for the answer of its topology's stream.
     """
 
     offset: int
@@ -36,6 +37,7 @@ class TaskSnapshot(Struct, frozen=True, kw_only=True):
     resumes_at: datetime | None = None
     last_failure: str | None = None
     waits_for_slot: bool = False
+    in_stream: bool = False
 
 
 class PartitionSnapshot(Struct, frozen=True, kw_only=True):

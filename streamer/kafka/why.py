@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamer.kafka.snapshot import PartitionSnapshot, TaskSnapshot, WorkerSnapshot
+from streamer.kafka.snapshot import CallSnapshot, PartitionSnapshot, TaskSnapshot, WorkerSnapshot
 
 
 def why(partition: PartitionSnapshot, worker: WorkerSnapshot) -> str:
@@ -43,10 +43,12 @@ def waits(task: TaskSnapshot, worker: WorkerSnapshot) -> str:
             return f"waits for a run slot ({worker.busy} of {worker.concurrency} busy)"
         return "waits behind another task of its key"
     call = task.call
+    if call is not None and call.seconds is None and call.limit is None:
+        return f"waits for a call of {called(call)} that it is to share with others"
     if call is not None and call.seconds is None:
         return f"waits for a slot of {call.provider} (all {call.limit} busy)"
     if call is not None:
-        what = f"function {call.model}" if call.provider == "function" else f"answer of {call.provider}"
+        what = called(call) if call.provider == "function" else f"answer of {call.provider}"
         others = f", {task.calls} calls in all" if task.calls > 1 else ""
         return f"waits for {what} (attempt {call.attempt_id}, {duration(call.seconds)}{others})"
     if task.waits_for_slot:
@@ -54,7 +56,13 @@ def waits(task: TaskSnapshot, worker: WorkerSnapshot) -> str:
     if task.resumes_at is not None:
         after = f" after {task.last_failure}" if task.last_failure else ""
         return f"waits until {task.resumes_at:%H:%M:%S} UTC to try again{after}"
+    if task.in_stream:
+        return f"waits for the answer of the topology's stream ({duration(task.seconds)})"
     return f"the topology's own code runs ({duration(task.seconds)})"
+
+
+def called(call: CallSnapshot) -> str:
+    return f"function {call.model}" if call.provider == "function" else call.provider
 
 
 def duration(seconds: float | None) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from streamer.limits.concurrency import Limit
 
 if TYPE_CHECKING:
     from streamer.events import TaskJournal
+
+T = TypeVar("T")
 
 
 class Tenant(Protocol):
@@ -82,6 +84,19 @@ class RunSlot:
         finally:
             self.sleeping -= 1
             self.brief -= brief
+
+    async def wait(self, future: asyncio.Future[T]) -> T:
+        """Wait for what others do, without the slot if nothing else goes on; that is no reason to be parked."""
+        self.sleeping += 1
+        self.brief += 1
+        if self.parked:
+            self.unpark()
+        self.rest()
+        try:
+            return await future
+        finally:
+            self.sleeping -= 1
+            self.brief -= 1
 
     def rest(self) -> None:
         """Lend the slot if all that is left to do is wait; park if that is for long."""

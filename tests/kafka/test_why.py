@@ -33,6 +33,10 @@ def call(provider: str = "openai", seconds: float | None = 43.0) -> CallSnapshot
     return CallSnapshot(provider=provider, model="m", attempt_id="q-17/1#2", seconds=seconds, limit=10)
 
 
+def shared(provider: str) -> CallSnapshot:
+    return CallSnapshot(provider=provider, model="m", attempt_id=None, seconds=None)
+
+
 @pytest.mark.parametrize(
     ("oldest", "at", "sentence"),
     [
@@ -43,6 +47,9 @@ def call(provider: str = "openai", seconds: float | None = 43.0) -> CallSnapshot
         (task(resumes_at=NOON, last_failure="rate_limit of openai"), {},
          "waits until 12:30:00 UTC to try again after rate_limit of openai"),
         (task(seconds=7.0), {}, "the topology's own code runs (7 s)"),
+        (task(seconds=7.0, in_stream=True), {}, "waits for the answer of the topology's stream (7 s)"),
+        (task(call=shared("openai")), {}, "waits for a call of openai that it is to share with others"),
+        (task(call=shared("function")), {}, "waits for a call of function m that it is to share with others"),
         (task(waits_for_slot=True), {"busy": 100}, "waits for a run slot again (100 of 100 busy)"),
         (task("parked", resumes_at=NOON), {}, "parked until 12:30:00 UTC"),
         (task("admitted"), {"busy": 100}, "waits for a run slot (100 of 100 busy)"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import reactivex as rx
 
-from streamer import consensus, fallback, map, parallel, race, retry, sequence, single, timeout
+from streamer import batched, consensus, fallback, map, parallel, race, retry, sequence, single, timeout
 from streamer.operand import as_single
 from streamer.operators.deadline import deadline
 from streamer.operators.hedging import Hedging
@@ -35,6 +35,7 @@ WRAPPED: dict[str, Callable[[Work], Any]] = {
     "callable": lambda work: as_single(work),
     "call": called,
     "clocked call": lambda work: called(work).timeout(3600),
+    "batched": lambda work: batched(lambda items: parallel(*(work for _ in items)), 1, 0)("x"),
     "function": lambda work: FunctionTarget(work.__call__, "work", concurrency=2)(),
     "map": lambda work: as_single(work).map(lambda value: value),
     "flat_map": lambda work: as_single(lambda: 1).flat_map(lambda _: work()),
