@@ -21,6 +21,7 @@ from streamer.pool import Pool
 from streamer.providers.batched import batched
 from streamer.results import Result, Status
 from streamer.single import Single
+from streamer.telemetry import Totals, aggregate
 from streamer.topology import Topology
 from streamer.version import __version__
 
@@ -33,7 +34,9 @@ __all__ = [
     "Single",
     "Status",
     "Topology",
+    "Totals",
     "__version__",
+    "aggregate",
     "batched",
     "concurrent_map",
     "consensus",

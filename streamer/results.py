@@ -126,6 +126,44 @@ class Result(Struct, frozen=True, kw_only=True):
         again = sum(not attempt.id.endswith("#1") for attempt in self.attempts)
         return again + sum(child.retries for child in self.each_child())
 
+    @property
+    def time_to_first_token(self) -> float | None:
+        """Seconds until the attempt that answered said its first word; None unless it was streamed."""
+        from streamer.telemetry import measures
+
+        return measures.time_to_first_token(self)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Output tokens of the attempt that answered over the seconds that it took, those to the first token apart.
+
+        None where nobody knows, or where several calls answered together.
+        """
+        from streamer.telemetry import measures
+
+        return measures.tokens_per_second(self)
+
+    @property
+    def peak_concurrency(self) -> int:
+        """The most of its leaves that were at work at once: attempts, and callables that make none.
+
+        One that begins within a millisecond of another's end comes after it. Children that a result does not list,
+        those of a ``map`` over an input of unknown length, are not counted.
+        """
+        from streamer.telemetry import measures
+
+        return measures.peak_concurrency(self)
+
+    @property
+    def speed_up(self) -> float | None:
+        """How many times longer it would have taken, had its leaves worked one after another, waits as they were.
+
+        1.0 where no two were at work at once; None where nothing was, or it took no time.
+        """
+        from streamer.telemetry import measures
+
+        return measures.speed_up(self)
+
     def each_child(self) -> tuple[Result, ...]:
         """The children in order, whatever the task's shape."""
         if isinstance(self.children, UnsetType):

@@ -64,9 +64,3 @@ class Counts:
             self.providers.setdefault(name, Calls()).add(attempt)
         elif isinstance(event, RetryScheduled):
             self.retries += 1
-
-
-def percentile(series: Series, share: float) -> float:
-    """The value below which a share of the series lies, by nearest rank."""
-    ordered = sorted(series)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

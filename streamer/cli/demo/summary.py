@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streamer.cli.demo.counts import Counts, Series, percentile
+from streamer.cli.demo.counts import Counts, Series
 from streamer.cli.demo.play import Played
 from streamer.cli.demo.screen import COLOURS
 from streamer.cli.demo.topology import CONCURRENCY
 from streamer.cli.screen import table
 from streamer.results import Status
+from streamer.telemetry.totals import percentile
 
 SHARES = (0.5, 0.9, 0.99)
 COMMON = (Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED)
@@ -86,7 +87,8 @@ def number(value: int) -> str:
 
 def times(series: Series) -> list[str]:
     """The percentiles of seconds, as text."""
-    return [seconds(percentile(series, share)) if series else "[dim]-[/dim]" for share in SHARES]
+    found = [percentile(series, share) for share in SHARES]
+    return ["[dim]-[/dim]" if value is None else seconds(value) for value in found]
 
 
 def seconds(value: float) -> str:
