@@ -18,6 +18,7 @@ from streamer.operators import (
     timeout,
 )
 from streamer.pool import Pool
+from streamer.progress import Progress
 from streamer.providers.batched import batched
 from streamer.results import Result, Status
 from streamer.single import Single
@@ -30,6 +31,7 @@ __all__ = [
     "Engine",
     "Limit",
     "Pool",
+    "Progress",
     "Result",
     "Single",
     "Status",

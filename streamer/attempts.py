@@ -41,6 +41,7 @@ def let_go(step: Step, key: int | str) -> None:
     children = step.children
     assert children is not None
     child = children.pop(key)
+    step.dropped += 1
     usage, cost = step.let_go
     for attempt in everything(child):
         usage, cost = add(usage, attempt.usage), add(cost, attempt.cost)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streamer.clocks import Pace
     from streamer.events import Outcome
     from streamer.limits import ExtraCalls
-    from streamer.results import Attempt, Usage
+    from streamer.results import Attempt, Status, Usage
     from streamer.single import Single
     from streamer.tasks import TaskBase
 
@@ -27,7 +27,7 @@ ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 
 FORGOTTEN = (
     *("deadline", "priority", "started", "finished", "value", "error", "skipped", "winner", "answered"),
-    *("outcome", "recalled", "certain", "agreement", "extra", "drawn"),
+    *("outcome", "recalled", "certain", "agreement", "extra", "drawn", "total", "endless", "dropped"),
 )
 """What a step that is run once more does not keep."""
 
@@ -53,12 +53,19 @@ class Step:
     value: Any = None
     error: BaseException | None = None
     skipped: str | None = None
+    status: Status | None = None
+    """Of the first step of a task that is watched: the task's."""
     winner: int | None = None
     agreement: float | None = None
     """Of a consensus, how many agree: a share of all that were asked."""
     named = False
     combines = False
     children: dict[int | str, Step] | None = None
+    total: int | None = None
+    """How many children there will be, where they begin one by one; ``endless`` where nobody knows."""
+    endless = False
+    dropped = 0
+    """How many children have ended that are not kept."""
     calls: list[Step] | None = None
     called = 0
     working = 0

@@ -198,6 +198,8 @@ class Engine(Doors):
             scope.journal = None  # which knows the record, which knows this: a cycle
         if journal is not None and journal.restarted:
             result = replace(result, possible_duplicate_calls=scope.repeated_before + scope.repeated)
+        if watched is not None:
+            step.status = result.status
         if self.listener is not None:
             scope.emit(TaskEnded(result))
         return result

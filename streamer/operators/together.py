@@ -71,7 +71,8 @@ class Together:
         self.step = step
         self.children = Children(step)
         self.reading = reading(items, self.children)
-        self.total = plan.total
+        self.total = step.total = plan.total
+        step.endless = plan.total is None
         self.kept = kept(plan.reduce, plan.total is not None)
         self.failures: dict[int, Exception] = {}
         self.begun = self.ended = self.failed = self.told = 0

@@ -1,0 +1,253 @@
+"""A part of what is to be done, and the parts of that."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
+from types import TracebackType
+from typing import Any, Self
+
+from streamer.progress import steps
+from streamer.progress.rate import Rate
+from streamer.progress.snapshot import Snapshot, State
+from streamer.step import Step
+
+Key = int | str | tuple[str, int]
+
+
+class Node:
+    """Something to do: ``total`` of anything, or ``children``; ``total`` None while nobody knows how much.
+
+    A leaf is ``done`` of ``total`` far; a node with children as far as these are, by their ``weight``; with a
+    ``total`` too, that is how many children there will be. What has ended is far enough, whatever came of it.
+
+    Invariants: a fraction is from 0 to 1, and goes back only when children are added (one that is run anew
+    is a new one) or a total is raised; a node that has ended stays as it is, and nothing below it goes on.
+    """
+
+    step: Step | None = None
+    """The task whose steps it follows: a Node is what ``Engine.run`` takes as ``watched``."""
+    endless = False
+    """Nobody knows how many children there will be, and those that have ended are not kept."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        weight: float = 1.0,
+        total: float | None = None,
+        weights: Mapping[str, float] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.name = name
+        self.weight = positive("weight", weight)
+        self.total = total
+        self.weights = {path: positive(f"weight of {path}", each) for path, each in (weights or {}).items()}
+        self.clock = running_clock() if clock is None else clock
+        self.parent: Node | None = None
+        self.nodes: dict[Key, Node] = {}
+        self.state = State.WAITING
+        self.done = 0.0
+        self.message = ""
+        self.started: float | None = None
+        self.finished: float | None = None
+        self.rate: Rate | None = None
+        self.since: float | None = None
+
+    # --- for whoever does it
+
+    def child(
+        self,
+        name: str,
+        *,
+        weight: float = 1.0,
+        total: float | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> Node:
+        """One more part. ``weights`` are those of the steps of a task that it follows, by their paths (1)."""
+        return self.add(
+            len(self.nodes), Node(name, weight=weight, total=total, weights=weights, clock=self.clock)
+        )
+
+    @property
+    def total(self) -> float | None:
+        return self._total
+
+    @total.setter
+    def total(self, total: float | None) -> None:
+        if total is not None and (isinstance(total, bool) or not 0 <= total < float("inf")):
+            raise ValueError(f"total is a number of at least 0, or None, not {total!r}.")
+        self._total = total
+
+    def start(self) -> None:
+        """It begins, and so does what it is a part of."""
+        self.begin(self.clock())
+
+    def advance(self, amount: float = 1) -> None:
+        """So much more is done; before it has begun, it begins."""
+        if isinstance(amount, bool) or not 0 <= amount < float("inf"):
+            raise ValueError(f"amount is a number of at least 0, not {amount!r}.")
+        self.start()
+        if not self.state.over:
+            self.done += amount
+
+    def finish(self, state: State | str = State.SUCCEEDED) -> None:
+        """It has ended, for good; of its parts, those that run are cancelled and those that wait are skipped."""
+        state = State(state)
+        if not state.over:
+            raise ValueError(f"state is one that is for good, not {state.value!r}.")
+        self.end(state, self.clock())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """It has ended as the block did; what a task that it follows says of itself comes first."""
+        self.look()
+        if error is None:
+            self.finish()
+        elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+            self.finish(State.CANCELLED)
+        else:
+            self.finish(State.TIMED_OUT if isinstance(error, TimeoutError) else State.FAILED)
+
+    # --- how far it is
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """Its parts."""
+        return tuple(self.nodes.values())
+
+    @property
+    def fraction(self) -> float:
+        """How much of it is over, from 0 to 1."""
+        if self.state.over:
+            return 1.0
+        if self.endless:
+            return 0.0
+        if self.nodes:
+            known = sum(node.weight for node in self.nodes.values())
+            to_come = max(0.0, (self.total or 0) - len(self.nodes))
+            over = sum(node.weight * node.fraction for node in self.nodes.values())
+            return min(1.0, over / (known + to_come))
+        if self.total is None:
+            return 0.0
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+    def snapshot(self) -> Snapshot:
+        """How far it is now, with all below it."""
+        self.look()
+        return self.taken(self.clock())
+
+    def taken(self, now: float) -> Snapshot:
+        children = tuple(node.taken(now) for node in self.nodes.values())
+        fraction = self.fraction
+        eta: float | None = 0.0 if self.state.over else None
+        if self.started is not None and not self.state.over:
+            if self.rate is None:
+                self.rate = Rate(self.started)
+            self.rate.note(now, fraction)
+            eta = self.rate.eta
+        until = now if self.finished is None else self.finished
+        return Snapshot(
+            name=self.name,
+            state=self.state,
+            weight=self.weight,
+            done=self.done,
+            total=self.total,
+            fraction=fraction,
+            elapsed=0.0 if self.started is None else max(0.0, until - self.started),
+            eta=eta,
+            message=self.message,
+            children=children,
+        )
+
+    # --- what it follows
+
+    def look(self) -> None:
+        """Look at the tasks that are followed here and below."""
+        if self.step is not None:
+            step = self.step
+            self.follow(step, step.scope.loop.time() - self.clock(), self.weights, root=True)
+            if self.state.over:
+                self.step = None
+        else:
+            for node in self.nodes.values():
+                node.look()
+
+    def follow(self, step: Step, ahead: float, weights: Mapping[str, float], root: bool = False) -> None:
+        """Be as far as a step is; its clock is so many seconds ahead."""
+        if self.state.over:
+            return
+        if step.total is not None:
+            self.total = step.total
+        self.endless = step.endless
+        if self.endless:
+            self.done = step.dropped
+            for key in self.nodes.keys() - (step.children or {}).keys():
+                del self.nodes[key]
+        for key, child in steps.below(step):
+            node = self.nodes.get(key)
+            if node is None or node.since not in (None, child.started):
+                weight = weights.get(child.path, 1.0)
+                node = self.add(key, Node("", weight=weight, clock=self.clock))
+            node.name, node.since = steps.name_of(key, child), child.started
+            node.follow(child, ahead, weights)
+        self.message = steps.doing(step)
+        state = steps.state_of(step, root=root)
+        if step.started is not None and state is not State.WAITING:
+            self.begin(step.started - ahead)
+        if state.over:
+            self.end(state, self.clock() if step.finished is None else step.finished - ahead)
+
+    # --- the tree
+
+    def add(self, key: Any, node: Node) -> Node:
+        self.nodes[key] = node
+        node.parent = self
+        if self.state.over:
+            node.end(State.SKIPPED, self.clock())
+        return node
+
+    def above(self) -> Iterator[Node]:
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+    def begin(self, now: float) -> None:
+        for node in self.above():
+            if node.state is not State.WAITING:
+                return
+            node.state, node.started = State.RUNNING, now
+
+    def end(self, state: State, now: float) -> None:
+        if self.state.over:
+            return
+        self.state, self.finished = state, now
+        for node in self.nodes.values():
+            node.end(State.SKIPPED if node.state is State.WAITING else State.CANCELLED, now)
+
+
+def positive(what: str, number: float) -> float:
+    """A weight, or a ValueError that names it."""
+    if (
+        isinstance(number, bool)
+        or not isinstance(number, int | float)
+        or not (isfinite(number) and number > 0)
+    ):
+        raise ValueError(f"{what} is a number above 0, not {number!r}.")
+    return number
+
+
+def running_clock() -> Callable[[], float]:
+    """The running loop's, else the process's."""
+    try:
+        return asyncio.get_running_loop().time
+    except RuntimeError:
+        return time.monotonic
