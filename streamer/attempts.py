@@ -42,11 +42,22 @@ def let_go(step: Step, key: int | str) -> None:
     assert children is not None
     child = children.pop(key)
     step.dropped += 1
+    step.most = max(step.most, highest(child))
     usage, cost = step.let_go
     for attempt in everything(child):
         usage, cost = add(usage, attempt.usage), add(cost, attempt.cost)
     below = gone(child)
     step.let_go = add(usage, below[0]), add(cost, below[1])
+
+
+def highest(step: Step) -> int:
+    """The highest number that an attempt has at a step or below it."""
+    most = step.most
+    if step.attempts:
+        most = max(most, int(step.attempts[-1].id.rpartition("#")[2]))
+    for below in (*(step.children or {}).values(), *(step.calls or ())):
+        most = max(most, highest(below))
+    return most
 
 
 def gone(step: Step, own: bool = True) -> tuple[Any, Any]:

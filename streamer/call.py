@@ -109,7 +109,7 @@ class Call(Single[Any]):
                 self.extra.called(scope.loop.time())
             if slots is not None and not slots.take():
                 await self.queue(step, slots)
-            number = len(step.attempts) + 1 if entry is None else entry.number
+            number = step.before + len(step.attempts) + 1 if entry is None else entry.number
             attempt_id = step.attempt_id = f"{scope.task_id}{step.path}#{number}"
             if entry is not None:
                 entry.begins()

@@ -38,7 +38,7 @@ class Entry:
     def __init__(self, journal: TaskJournal, step: Step, question: Any) -> None:
         self.journal = journal
         self.step = step
-        self.number = 1 if not step.attempts else int(step.attempts[-1].id.rpartition("#")[2]) + 1
+        self.number = 1 + (int(step.attempts[-1].id.rpartition("#")[2]) if step.attempts else step.before)
         self.digest = digest((question, within.get()))
         self.token: Token[tuple[Any, ...]] | None = None
         self.unknown = True
@@ -120,7 +120,7 @@ class Win:
     def __init__(self, journal: TaskJournal, step: Step, contenders: int) -> None:
         self.journal = journal
         self.step = step
-        self.number = -step.races
+        self.number = -step.races - step.before
         step.races += 1
         self.digest = blake2b(b"race %d" % contenders, digest_size=16).digest()
         self.journaled = step.scope.journaled

@@ -66,6 +66,10 @@ class Step:
     endless = False
     dropped = 0
     """How many children have ended that are not kept."""
+    before = 0
+    """How many attempts it may have had as a step that was not kept, so that it goes on counting them."""
+    most = 0
+    """The highest number of an attempt below children that are not kept."""
     calls: list[Step] | None = None
     called = 0
     working = 0
@@ -124,6 +128,8 @@ class Step:
             step.deadline = self.deadline
         if self.priority is not None:
             step.priority = self.priority
+        if self.before:
+            step.before = self.before
         return step
 
     def call(self) -> Step:
@@ -144,6 +150,8 @@ class Step:
             step.deadline = self.deadline
         if self.priority is not None:
             step.priority = self.priority
+        if self.before:
+            step.before = self.before
         return step
 
     def again(self) -> None:

@@ -73,6 +73,8 @@ class Together:
         self.reading = reading(items, self.children)
         self.total = step.total = plan.total
         step.endless = plan.total is None
+        if step.endless:
+            step.dropped, step.before = 0, max(step.before, step.most)
         self.kept = kept(plan.reduce, plan.total is not None)
         self.failures: dict[int, Exception] = {}
         self.begun = self.ended = self.failed = self.told = 0

@@ -19,6 +19,7 @@ from streamer.providers.registry import Registry
 from streamer.results import Status, Usage
 from streamer.topology import Topology
 from tests.engine.memory import LATENCY, Model, Runs
+from tests.engine.test_properties import Plain
 from tests.operators.doubles import Work, now, others, passing
 
 BUSY = CallFailed("overloaded", "busy", http_status=529, usage=Usage(input_tokens=3), cost=0.5)
@@ -105,6 +106,24 @@ class TestRecall:
         result = await runs.end()
         assert result.value == {"a": "a!", "b": "b!", "c": "c!"}
         assert model.prompts == ["a", "b", "c", "b"]
+
+    @pytest.mark.parametrize("shape", [list, Plain], ids=["sized", "lazy"])
+    async def test_a_map_that_is_run_again_asks_again_and_counts_on(self, shape):
+        """Its children may not have been kept; still no attempt has the id of another, nor its answer."""
+        model = Model(lambda prompt, number: BUSY if prompt == "b" and number == 1 else f"{prompt}!")
+        runs = Runs(lambda: retry(2, backoff="fixed")(streamer.map(model.ask, shape(["a", "b"]))))
+        assert (await runs.end()).value == ["a!", "b!"]
+        assert model.began == ["t/0#1", "t/1#1", "t/0#2", "t/1#2"]
+
+    @pytest.mark.parametrize("shape", [list, Plain], ids=["sized", "lazy"])
+    async def test_of_a_map_that_is_run_again_the_second_time_is_taken_up(self, shape):
+        model = Model(
+            lambda prompt, number: (len(prompt), BUSY if prompt == "b" and number == 1 else f"{prompt}!")
+        )
+        runs = Runs(lambda: retry(2, backoff="fixed")(streamer.map(model.ask, shape(["a", "b", "ccc"]))))
+        await runs.crash(5.9)
+        assert (await runs.end()).value == ["a!", "b!", "ccc!"]
+        assert model.began == ["t/0#1", "t/1#1", "t/2#1", "t/0#2", "t/1#2", "t/2#2", "t/2#2"]
 
     @pytest.mark.parametrize("items", [list, iter], ids=["sized", "lazy"])
     async def test_items_that_had_an_answer_are_not_asked_of_again(self, items):
