@@ -19,6 +19,11 @@ class AttemptStarted(Struct, frozen=True):
     provider: str
     model: str | None
 
+    @property
+    def path(self) -> str:
+        """Of the step that calls: a child's index or name per combinator."""
+        return path_of(self.task_id, self.attempt_id)
+
 
 class AttemptEnded(Struct, frozen=True):
     """A call has ended, well or not."""
@@ -26,9 +31,14 @@ class AttemptEnded(Struct, frozen=True):
     task_id: str
     attempt: Attempt
 
+    @property
+    def path(self) -> str:
+        """Of the step that called."""
+        return path_of(self.task_id, self.attempt.id)
+
 
 class RetryScheduled(Struct, frozen=True):
-    """A call will be made again after ``delay`` seconds; ``attempt`` is the number of the one that failed."""
+    """The step at ``path`` will be run again after ``delay`` seconds; its run number ``attempt`` failed."""
 
     task_id: str
     path: str
@@ -45,6 +55,11 @@ class TaskEnded(Struct, frozen=True):
 
 Event = AttemptStarted | AttemptEnded | RetryScheduled | TaskEnded
 Listener = Callable[[Event], object]
+
+
+def path_of(task_id: str, attempt_id: str) -> str:
+    """The step that an attempt was made at."""
+    return attempt_id[len(task_id) : attempt_id.rindex("#")]
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,9 @@ from streamer.chunks import Chunk, Chunks
 from streamer.engine import scripts
 from streamer.engine.many import CONCURRENCY, WAITING, Stream, Tasks
 from streamer.engine.tokens import tokens
+from streamer.events import Event, Listener
 from streamer.limits import Limit
+from streamer.listeners import Telling
 from streamer.operators.concurrent_map import concurrent_map
 from streamer.providers.registry import Registry
 from streamer.results import Result
@@ -30,6 +32,18 @@ class Doors:
     slots: Limit | None
     admits: bool
     cancel_grace: float
+
+    telling: Telling
+    listener: Listener | None
+
+    @property
+    def events(self) -> Observable[Event]:
+        """What happens from the subscription on, in tasks that begin after this was asked for.
+
+        Nothing is kept for later. It completes at the end of ``async with``.
+        """
+        self.listener = self.telling.tell
+        return self.telling.events
 
     @abstractmethod
     def run(self, task: Any, *, chunks: Chunks | None = None) -> Coroutine[Any, Any, Result]:
@@ -78,7 +92,13 @@ class Doors:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.providers.close()
+        told, self.telling = self.telling, Telling(*self.telling.listeners)
+        self.listener = self.telling.tell if self.telling else None
+        try:
+            await told.close(self.cancel_grace)
+            told.complete()
+        finally:
+            await self.providers.close()
 
     def with_slots(self, concurrency: int | None) -> tuple[Self, Limit]:
         """What answers a stream of tasks, and the slots of that stream; a limit of the engine's own holds as well."""

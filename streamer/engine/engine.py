@@ -20,6 +20,7 @@ from streamer.events import Listener, TaskEnded, TaskJournal
 from streamer.limits import Limit, Tenant, limit_of, tenant
 from streamer.limits.admission import admitted, inhabits
 from streamer.limits.ceiling import ceiling
+from streamer.listeners import Telling
 from streamer.not_yet import refuse_fields
 from streamer.operand import CALLS, as_single, resolve
 from streamer.operators.hedging import Hedging
@@ -77,7 +78,8 @@ class Engine(Doors):
         ceiling()  # what is wrong with it is to be said before anything runs
         self.admits = concurrency is not None
         self.slots = slots if concurrency is None else limit_of(concurrency, "concurrency of an Engine")
-        self.listener = listener
+        self.telling = Telling(listener)
+        self.listener = self.telling.tell if self.telling else None
         self.cancel_grace = cancel_grace
         self.park_after = park_after
         self.running = Running()

@@ -10,9 +10,9 @@ from streamer.engine import Engine
 from streamer.errors import Cancelled
 from streamer.events import Event, Listener, TaskEnded
 from streamer.limits import Limit, Waiting, apart
+from streamer.listeners import Telling
 from streamer.pool.order import Order
 from streamer.pool.stats import Counts, PoolStats
-from streamer.pool.telling import Telling
 from streamer.results import Result
 from streamer.step import current
 
