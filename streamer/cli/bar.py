@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamer.cli.lines import STDIN
+from streamer.progress import Node
 
 EVERY = 0.25
 
@@ -22,15 +23,16 @@ def bar(file: str, output: str) -> Iterator[Callable[[int, str], object] | None]
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (
-        BarColumn(30),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("", total=None if file == STDIN else Path(file).stat().st_size)
-        yield lambda size, words: shown.update(task, completed=size, description=words)
+    from streamer.progress.display import Display
+
+    total = None if file == STDIN else Path(file).stat().st_size
+    node = Node("standard input" if total is None else Path(file).name, total=total)
+    node.start()
+    with Display(Console(stderr=True), transient=True) as display:
+
+        def show(size: int, words: str) -> None:
+            node.done, node.message = 0 if total is None else size, words
+            display.show(node.snapshot())
+
+        yield show

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from streamer.progress.snapshot import Snapshot, State
 
-BAR = 24
+BAR = 20
 CHILDREN = 8
 """How many children of one node are shown; those that run come first."""
 COLOURS = {
@@ -30,11 +30,11 @@ SOONER = (State.RUNNING, State.FAILED, State.TIMED_OUT)
 
 
 class Display:
-    """Shows snapshots where there is a terminal."""
+    """Shows snapshots where there is a terminal; in the end, if it is ``transient``, nothing is left of them."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, transient: bool = False) -> None:
         self.console = Console(stderr=True) if console is None else console
-        self.live = Live(console=self.console, auto_refresh=False)
+        self.live = Live(console=self.console, auto_refresh=False, transient=transient)
 
     @property
     def visible(self) -> bool:
@@ -62,8 +62,8 @@ def table(snapshot: Snapshot) -> Table:
     shown = Table.grid(padding=(0, 2))
     shown.add_column(no_wrap=True, overflow="ellipsis")
     shown.add_column(width=BAR)
-    for _ in range(3):
-        shown.add_column(justify="right", no_wrap=True)
+    for least in (5, 4, 8):
+        shown.add_column(justify="right", no_wrap=True, min_width=least)
     shown.add_column(no_wrap=True, overflow="ellipsis", style="dim")
     for line in rows(snapshot, ""):
         shown.add_row(*line)
@@ -74,7 +74,7 @@ def rows(snapshot: Snapshot, indent: str) -> Iterator[list[RenderableType]]:
     """The lines of a node and of those below it."""
     colour = COLOURS[snapshot.state]
     name = f"{indent}[{colour}]{escape(snapshot.name)}[/]"
-    yield [name, bar(snapshot), far(snapshot), clock(snapshot.elapsed), left(snapshot), words(snapshot)]
+    yield [name, bar(snapshot), far(snapshot), taken(snapshot), left(snapshot), words(snapshot)]
     shown = chosen(snapshot.children)
     for child in shown:
         yield from rows(child, indent + "  ")
@@ -106,9 +106,14 @@ def far(snapshot: Snapshot) -> str:
     """The share that is over; of what nobody knows the end of, how many are."""
     if snapshot.state in (State.WAITING, State.SKIPPED):
         return ""
-    if not snapshot.fraction and snapshot.total is None and snapshot.done:
-        return f"{snapshot.done:,.0f}"
+    if snapshot.total is None and not snapshot.fraction:
+        return f"{snapshot.done:,.0f}" if snapshot.done else "0 %" if snapshot.children else ""
     return f"{int(snapshot.fraction * 100)} %"
+
+
+def taken(snapshot: Snapshot) -> str:
+    """How long it took so far."""
+    return "" if snapshot.state in (State.WAITING, State.SKIPPED) else clock(snapshot.elapsed)
 
 
 def left(snapshot: Snapshot) -> str:

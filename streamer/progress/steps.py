@@ -37,8 +37,20 @@ def name_of(key: int | str | tuple[str, int], step: Step) -> str:
     task = step.task
     what = step.tag or (task.tag if task is not None else None)
     if what is None:
-        what = getattr(task, "model", None) or getattr(task, "name", None) or step.kind or "function"
+        what = getattr(task, "model", None) or getattr(task, "name", None) or asked(step)
     return f"{key} {what}" if isinstance(key, int) else what
+
+
+def asked(step: Step) -> str:
+    """Whom it calls, or called last; of what makes no call of its own its kind."""
+    call = step.calling
+    if call is not None:
+        who = call.name, call.model
+    elif step.attempts:
+        who = step.attempts[-1].provider, step.attempts[-1].model
+    else:
+        return step.kind or "function"
+    return ":".join(part for part in who if part)
 
 
 def doing(step: Step) -> str:

@@ -41,7 +41,7 @@ def test_a_line_a_node_with_its_share_and_its_times():
     assert lines[0].startswith("report ")
     assert lines[0].endswith(" 25 % 1:00 eta 3:00")
     assert lines[1].endswith(" 100 % 0:30")
-    assert lines[2].endswith(" 0 % 0:30 page [3]")
+    assert lines[2].endswith("ask 0:30 page [3]")
 
 
 def test_of_many_children_those_that_run_or_failed_are_shown_and_the_others_counted():
