@@ -9,9 +9,9 @@ from math import isfinite
 from types import TracebackType
 from typing import Any, Self
 
-from streamer.progress import steps
 from streamer.progress.rate import Rate
 from streamer.progress.snapshot import Snapshot, State
+from streamer.progress.steps import follow
 from streamer.step import Step
 
 Key = int | str | tuple[str, int]
@@ -55,6 +55,7 @@ class Node:
         self.finished: float | None = None
         self.rate: Rate | None = None
         self.since: float | None = None
+        self.last: Snapshot | None = None
 
     # --- for whoever does it
 
@@ -67,9 +68,7 @@ class Node:
         weights: Mapping[str, float] | None = None,
     ) -> Node:
         """One more part. ``weights`` are those of the steps of a task that it follows, by their paths (1)."""
-        return self.add(
-            len(self.nodes), Node(name, weight=weight, total=total, weights=weights, clock=self.clock)
-        )
+        return self.grow(len(self.nodes), name, weight=weight, total=total, weights=weights)
 
     @property
     def total(self) -> float | None:
@@ -90,7 +89,7 @@ class Node:
         if isinstance(amount, bool) or not 0 <= amount < float("inf"):
             raise ValueError(f"amount is a number of at least 0, not {amount!r}.")
         self.start()
-        if not self.state.over:
+        if not self.over:
             self.done += amount
 
     def finish(self, state: State | str = State.SUCCEEDED) -> None:
@@ -124,9 +123,14 @@ class Node:
         return tuple(self.nodes.values())
 
     @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.finished is not None
+
+    @property
     def fraction(self) -> float:
         """How much of it is over, from 0 to 1."""
-        if self.state.over:
+        if self.over:
             return 1.0
         if self.endless:
             return 0.0
@@ -145,16 +149,18 @@ class Node:
         return self.taken(self.clock())
 
     def taken(self, now: float) -> Snapshot:
+        if self.last is not None:
+            return self.last
         children = tuple(node.taken(now) for node in self.nodes.values())
         fraction = self.fraction
-        eta: float | None = 0.0 if self.state.over else None
-        if self.started is not None and not self.state.over:
+        eta: float | None = 0.0 if self.over else None
+        if self.started is not None and not self.over:
             if self.rate is None:
                 self.rate = Rate(self.started)
             self.rate.note(now, fraction)
             eta = self.rate.eta
         until = now if self.finished is None else self.finished
-        return Snapshot(
+        snapshot = Snapshot(
             name=self.name,
             state=self.state,
             weight=self.weight,
@@ -166,6 +172,9 @@ class Node:
             message=self.message,
             children=children,
         )
+        if self.over:
+            self.last = snapshot
+        return snapshot
 
     # --- what it follows
 
@@ -173,44 +182,22 @@ class Node:
         """Look at the tasks that are followed here and below."""
         if self.step is not None:
             step = self.step
-            self.follow(step, step.scope.loop.time() - self.clock(), self.weights, root=True)
-            if self.state.over:
+            follow(self, step, step.scope.loop.time() - self.clock(), self.weights, root=True)
+            if self.over:
                 self.step = None
         else:
             for node in self.nodes.values():
                 node.look()
 
-    def follow(self, step: Step, ahead: float, weights: Mapping[str, float], root: bool = False) -> None:
-        """Be as far as a step is; its clock is so many seconds ahead."""
-        if self.state.over:
-            return
-        if step.total is not None:
-            self.total = step.total
-        self.endless = step.endless
-        if self.endless:
-            self.done = step.dropped
-            for key in self.nodes.keys() - (step.children or {}).keys():
-                del self.nodes[key]
-        for key, child in steps.below(step):
-            node = self.nodes.get(key)
-            if node is None or node.since not in (None, child.started):
-                weight = weights.get(child.path, 1.0)
-                node = self.add(key, Node("", weight=weight, clock=self.clock))
-            node.name, node.since = steps.name_of(key, child), child.started
-            node.follow(child, ahead, weights)
-        self.message = steps.doing(step)
-        state = steps.state_of(step, root=root)
-        if step.started is not None and state is not State.WAITING:
-            self.begin(step.started - ahead)
-        if state.over:
-            self.end(state, self.clock() if step.finished is None else step.finished - ahead)
-
     # --- the tree
 
-    def add(self, key: Any, node: Node) -> Node:
-        self.nodes[key] = node
+    def grow(self, key: Key, name: str, **settings: Any) -> Node:
+        """One more part, or another in place of that of the same key."""
+        node = self.nodes[key] = Node(name, clock=self.clock, **settings)
         node.parent = self
-        if self.state.over:
+        for above in self.above():
+            above.last = None
+        if self.over:
             node.end(State.SKIPPED, self.clock())
         return node
 
@@ -227,7 +214,7 @@ class Node:
             node.state, node.started = State.RUNNING, now
 
     def end(self, state: State, now: float) -> None:
-        if self.state.over:
+        if self.over:
             return
         self.state, self.finished = state, now
         for node in self.nodes.values():

@@ -1,14 +1,45 @@
-"""What the steps of a running task say of themselves, to whoever looks."""
+"""Follows a running task: what its steps say of themselves, to whoever looks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from streamer.call import status_of
 from streamer.errors import category_of
 from streamer.outcomes import child_error
 from streamer.progress.snapshot import State
 from streamer.step import Step
+
+if TYPE_CHECKING:
+    from streamer.progress.node import Key, Node
+
+
+def follow(node: Node, step: Step, ahead: float, weights: Mapping[str, float], root: bool = False) -> None:
+    """Bring a node, and all below it, as far as a step is, whose clock is so many seconds ahead of its own."""
+    if node.over:
+        return
+    if step.total is not None:
+        node.total = step.total
+    node.endless = step.endless
+    if node.endless:
+        node.done = step.dropped
+        for key in node.nodes.keys() - (step.children or {}).keys():
+            del node.nodes[key]
+    for key, child in below(step):
+        known = node.nodes.get(key)
+        if known is not None and known.finished is not None and known.since == child.started:
+            continue
+        if known is None or known.since not in (None, child.started):  # it is run anew
+            known = node.grow(key, "", weight=weights.get(child.path, 1.0))
+        known.name, known.since = name_of(key, child), child.started
+        follow(known, child, ahead, weights)
+    node.message = doing(step)
+    state = state_of(step, root=root)
+    if step.started is not None and state is not State.WAITING:
+        node.begin(step.started - ahead)
+    if state.over:
+        node.end(state, node.clock() if step.finished is None else step.finished - ahead)
 
 
 def state_of(step: Step, root: bool = False) -> State:
@@ -24,7 +55,7 @@ def state_of(step: Step, root: bool = False) -> State:
     return State(status_of(child_error(step) if step.error is not None else None, step).value)
 
 
-def below(step: Step) -> Iterator[tuple[int | str | tuple[str, int], Step]]:
+def below(step: Step) -> Iterator[tuple[Key, Step]]:
     """Its children with their keys, and the calls that its function makes."""
     if step.combines and step.children is not None:
         yield from step.children.items()
@@ -32,7 +63,7 @@ def below(step: Step) -> Iterator[tuple[int | str | tuple[str, int], Step]]:
         yield ("call", number), call
 
 
-def name_of(key: int | str | tuple[str, int], step: Step) -> str:
+def name_of(key: Key, step: Step) -> str:
     """What to call it: a child by its name or index."""
     task = step.task
     what = step.tag or (task.tag if task is not None else None)
