@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from math import inf
 from typing import Any
 
@@ -32,14 +31,6 @@ class Children:
         self.steps[index] = child
         task = self.tasks[index] = self.scope.start(child.run(single))
         task.add_done_callback(lambda _: self.note(index))
-
-    def assist(self, work: Coroutine[Any, Any, None]) -> None:
-        """Start what is no child but stops with them."""
-        self.tasks[-1] = self.scope.start(work)
-
-    def forget(self, index: int) -> None:
-        """Keep nothing of a child whose outcome was seen."""
-        del self.steps[index], self.tasks[index]
 
     def note(self, index: int) -> None:
         """Remember that a child has ended."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from inspect import isgenerator
 from typing import Any
 
 from streamer.errors import Cancelled, StreamerError
-from streamer.operators.children import Children
 from streamer.scope import own_cancellation
 
 Items = Iterable[Any] | AsyncIterable[Any]
 END = object()
 """There is no more."""
 LATER = object()
-"""It is asked for; the children are roused when it has come."""
+"""It has not come yet."""
 
 
 class Reading:
@@ -24,8 +23,16 @@ class Reading:
     def __init__(self, items: Iterable[Any]) -> None:
         self.items = iter(items)
 
+    def work(self) -> Coroutine[Any, Any, None] | None:
+        """What has to run for it."""
+        return None
+
+    def ready(self) -> bool:
+        """Whether there is an item, or the end; if not, it is asked for."""
+        return True
+
     def take(self) -> Any:
-        """The next item, or END."""
+        """The next item, which is ready, or END."""
         return next(self.items, END)
 
     def close(self) -> None:
@@ -34,38 +41,40 @@ class Reading:
 
 
 class AsyncReading(Reading):
-    """An async iterable, read by one asyncio task from its first item to its closing."""
+    """An async iterable, read by one asyncio task from its first item to its closing; ``rouse`` tells of items."""
 
-    def __init__(self, items: AsyncIterable[Any], children: Children) -> None:
+    def __init__(self, items: AsyncIterable[Any], rouse: Callable[[], None]) -> None:
         self.source = aiter(items)
         self.item: Any = LATER
         self.error: Exception | None = None
         self.room = asyncio.Event()
-        self.children = children
-        children.assist(self.read())
+        self.rouse = rouse
+
+    def ready(self) -> bool:
+        if self.item is LATER:
+            self.room.set()
+        return self.item is not LATER
 
     def take(self) -> Any:
         if self.error is not None:
             raise self.error
         item = self.item
-        if item is LATER:
-            self.room.set()
-        elif item is not END:
+        if item is not END:
             self.item = LATER
         return item
 
-    async def read(self) -> None:
+    async def work(self) -> None:
         """The end, or an error, is told of once the source is closed."""
         error: Exception | None = None
         try:
             while True:
                 await self.room.wait()
-                self.room.clear()
                 item = await anext(self.source, END)
                 if item is END:
                     break
+                self.room.clear()  # only now: who asked meanwhile asked for this one
                 self.item = item
-                self.children.rouse()
+                self.rouse()
         except asyncio.CancelledError as cancelled:
             if own_cancellation():
                 raise
@@ -79,7 +88,7 @@ class AsyncReading(Reading):
                     await close()
             finally:
                 self.item, self.error = END, error
-                self.children.rouse()
+                self.rouse()
 
     def close(self) -> None:
         """The task that reads it has closed it."""
@@ -100,6 +109,6 @@ class Once:
         return items
 
 
-def reading(items: Items, children: Children) -> Reading:
+def reading(items: Items, rouse: Callable[[], None]) -> Reading:
     """What reads these items."""
-    return AsyncReading(items, children) if isinstance(items, AsyncIterable) else Reading(items)
+    return AsyncReading(items, rouse) if isinstance(items, AsyncIterable) else Reading(items)

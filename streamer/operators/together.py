@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from sys import maxsize
+from operator import itemgetter
 from typing import Any
 
 from streamer.attempts import let_go
 from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, Skipped
-from streamer.operators.children import Children
 from streamer.operators.kept import kept
 from streamer.operators.policy import Policy
-from streamer.operators.reading import END, LATER, Items, reading
+from streamer.operators.reading import END, Items
 from streamer.operators.reduction import REDUCTIONS
+from streamer.operators.rolling import Rolling
 from streamer.operators.telling import Callbacks
 from streamer.remembering import joined
 from streamer.settings import steps_in_parallel
@@ -50,7 +50,7 @@ class Plan:
         self.limit = CONCURRENCY if concurrency is None else whole("concurrency", concurrency)
         if not steps_in_parallel():
             self.limit = 1
-        self.batch = maxsize if batch_size is None else whole("batch_size", batch_size)
+        self.batch = None if batch_size is None else whole("batch_size", batch_size)
         self.policy = policy.of(total)
         if reduce is not None and reduce not in REDUCTIONS:
             raise ValueError(f"reduce is one of {', '.join(REDUCTIONS)}, not {reduce!r}.")
@@ -58,28 +58,23 @@ class Plan:
         self.callbacks = callbacks
 
 
-class Together:
+class Together(Rolling):
     """One run of a plan.
 
-    Invariants: at most ``limit`` children run, in the order of the input; a batch ends before the next begins;
-    items are read only as there is room; every child ends as a value, a failure or skipped, and is told of once. Of
-    an input whose length nobody knows nothing is kept of a child that has ended but its value and what it cost.
+    Invariants: every child ends as a value, a failure or skipped, and is told of once. Of an input whose length
+    nobody knows nothing is kept of a child that has ended but its value and what it cost.
     """
 
     def __init__(self, plan: Plan, step: Step, items: Items) -> None:
+        super().__init__(step.scope, items, total=plan.total, limit=plan.limit, batch=plan.batch)
         self.plan = plan
         self.step = step
-        self.children = Children(step)
-        self.reading = reading(items, self.children)
-        self.total = step.total = plan.total
-        step.endless = plan.total is None
+        step.total, step.endless = plan.total, plan.total is None
         if step.endless:
             step.dropped, step.before = 0, max(step.before, step.most)
         self.kept = kept(plan.reduce, plan.total is not None)
         self.failures: dict[int, Exception] = {}
-        self.begun = self.ended = self.failed = self.told = 0
-        self.until = 0
-        self.exhausted = False
+        self.failed = self.told = 0
         self.untold: list[tuple[int, Any, Exception | None]] = []
         self.furthest: Step | None = None
 
@@ -88,20 +83,17 @@ class Together:
         step, plan = self.step, self.plan
         step.combines, step.named = True, plan.names is not None
         try:
-            while not plan.policy.stops(self.failed, self.total):
+            while not self.hopeless():
                 if self.untold:
                     await self.tell()
-                self.fill()
-                if self.exhausted and self.ended == self.begun:
+                self.hire()
+                if self.done:
                     break
-                for index in await self.children.next():
-                    self.note(index)
+                await self.roused()
         finally:
             try:
-                await self.children.stop()
+                await self.stop()
             finally:
-                for index in list(self.children.steps):
-                    self.note(index)
                 rest = self.close()
                 step.value = self.finished()
         for index, child in enumerate(rest, self.begun):
@@ -115,46 +107,34 @@ class Together:
     def key(self, index: int) -> int | str:
         return index if self.plan.names is None else self.plan.names[index]
 
-    def fill(self) -> None:
-        """Begin as many as there is room for."""
-        plan = self.plan
-        if self.begun == self.ended and plan.batch is not maxsize:
-            self.until = (self.begun // plan.batch + 1) * plan.batch
-        until = min(self.until or maxsize, self.ended + plan.limit)
-        while self.begun < until and not self.exhausted:
-            item = self.reading.take()
-            if item is LATER:
-                return
-            if item is END:
-                self.exhausted = True
-                self.total = self.begun
-                return
-            self.begin(item)
+    def hopeless(self) -> bool:
+        """Whether there is no use in going on."""
+        return self.plan.policy.stops(self.failed, self.total)
 
-    def begin(self, item: Any) -> None:
-        index = self.begun
+    def begin(self, item: Any, index: int) -> tuple[Step, Single[Any]]:
         single = self.plan.make(item, index)
         child = self.step.child(self.key(index), single)
         self.kept.begin()
-        self.begun += 1
-        self.children.start(index, child, single)
+        return child, single
 
-    def note(self, index: int) -> None:
-        """A child has ended, or had the grace to."""
-        child = self.children.steps[index]
-        try:
-            value = self.children.outcome(index)
-        except Exception as error:
-            self.fails(index, error)
-        else:
+    def ended(self, index: int, child: Step, value: Any, error: Exception | None) -> None:
+        plan = self.plan
+        if error is None:
             self.kept.add(index, value)
-            if self.plan.callbacks.wanted:
+            if plan.callbacks.wanted:
                 self.untold.append((index, value, None))
-        self.ended += 1
-        self.children.forget(index)
+        else:
+            self.fails(index, error)
+            if self.hopeless():
+                self.halted = True
+                self.news.set()
+        if plan.callbacks.wanted:
+            self.news.set()
+        else:
+            self.freed += 1
         if child.certain and self.step.scope.journal is not None:
             self.furthest = child
-        if self.plan.total is None:
+        if plan.total is None:
             let_go(self.step, index)
 
     def fails(self, index: int, error: Exception) -> None:
@@ -179,11 +159,12 @@ class Together:
         return left
 
     async def tell(self) -> None:
-        """Tell of those that have ended, in the order they did."""
-        untold, self.untold = self.untold, []
+        """Tell of those that have ended, in the order they did; of those at the same time, in the input's."""
+        untold, self.untold = sorted(self.untold, key=itemgetter(0)), []
         callbacks = self.plan.callbacks
         for index, value, error in untold:
             self.told += 1
+            self.freed += 1
             key = self.key(index)
             if error is None:
                 await callbacks.completed(value, key, self.told, self.total)

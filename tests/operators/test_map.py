@@ -149,7 +149,8 @@ class TestRoom:
         assert began == [0, 0, 4, 4, 5]
 
     async def test_a_slow_source_makes_no_other_batches(self):
-        """The third item belongs to the first batch, though both before it had ended when it came."""
+        """The third item belongs to the first batch, though both before it had ended when it came; the fourth is
+        asked for when that batch has ended."""
         began = []
 
         async def work(item):
@@ -157,12 +158,27 @@ class TestRoom:
             await asyncio.sleep(2)
 
         await map(work, Source(1, 2, 3, 4, 5, seconds=3).slow(), batch_size=3)
-        assert began == [3, 6, 9, 12, 15]
+        assert began == [3, 6, 9, 14, 17]
 
     async def test_a_hundred_run_at_a_time_unless_told(self):
         work = Work(1)
         await map(lambda _: work(), range(150))
         assert Counter(work.began) == {0: 100, 1: 50}
+
+    async def test_what_comes_while_it_was_asked_for_again_is_not_lost(self):
+        """Of a source that gives several at once after a while, in which a child has ended."""
+
+        async def source():
+            for seconds, items in ((2, [0]), (2, [1, 2, 3])):
+                await asyncio.sleep(seconds)
+                for item in items:
+                    yield item
+
+        async def work(item):
+            await asyncio.sleep(1)
+            return item
+
+        assert await map(work, source(), concurrency=3) == [0, 1, 2, 3]
 
     @SHAPES
     async def test_items_are_read_only_as_there_is_room(self, shape):
