@@ -42,8 +42,9 @@ def let_go(step: Step, key: int | str) -> None:
     assert children is not None
     child = children.pop(key)
     step.dropped += 1
-    if child.attempts or child.calls or child.children:
-        step.most = max(step.most, highest(child))
+    if not (child.attempts or child.calls or child.children):
+        return
+    step.most = max(step.most, highest(child))
     usage, cost = step.let_go
     for attempt in everything(child):
         usage, cost = add(usage, attempt.usage), add(cost, attempt.cost)

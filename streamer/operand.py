@@ -17,6 +17,8 @@ from streamer.tasks import Function, Llm, TaskBase
 
 T = TypeVar("T")
 CALLS = (Single, TaskBase)
+PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+"""What functions mostly return: nothing to call or to wait for, which would take longer to find out."""
 NOT_PLAIN = "A plain Observable can emit any number of values; single(observable) makes a Single of one."
 
 
@@ -35,7 +37,7 @@ def as_single(operand: Operand) -> Single[Any]:
             "An awaitable runs once, so it can be neither retried nor started late; pass the function instead."
         )
     if callable(operand):
-        return Single(again(lambda step: call_function(step, operand)))
+        return Called(operand)
     raise TypeError(f"Expected a Single, a Task or a callable, not {type(operand).__name__}.")
 
 
@@ -70,6 +72,17 @@ class Compiled(Single[Any]):
         return await single.at(step)
 
 
+class Called(Single[Any]):
+    """A function to call: when it begins once more, its calls are the same calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def at(self, step: Step) -> Coroutine[Any, Any, Any]:
+        step.again()
+        return call_function(step, self.function)
+
+
 def again(run: Run[T]) -> Run[T]:
     """A function's run: when it begins once more, its calls are the same calls."""
 
@@ -99,14 +112,18 @@ async def call_function(step: Step, function: Callable[..., Any], *args: Any, **
 async def resolve(step: Step, value: Any) -> Any:
     """What a function returned, seen through: what it works at, and the call that it may end in."""
     value = await settle(step, value)
-    return await step.call().run(as_single(value)) if isinstance(value, CALLS) else value
+    if type(value) in PLAIN or not isinstance(value, CALLS):
+        return value
+    return await step.call().run(as_single(value))
 
 
 async def settle(step: Step, value: Any) -> Any:
     """Await an awaitable, gather an async iterator, as this step's work, down to a value, a Single or a Task."""
-    while type(value) is CoroutineType or not isinstance(value, CALLS):
+    while type(value) not in PLAIN:
         if type(value) is CoroutineType:
             value = await work(step, value)
+        elif isinstance(value, CALLS):
+            break
         elif isinstance(value, Observable):  # which can be awaited, too: for the last of its values
             raise TypeError(NOT_PLAIN)
         elif isawaitable(value):
