@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from inspect import isawaitable, iscoroutine
-from types import CoroutineType
+from types import CoroutineType, FunctionType
 from typing import Any, TypeVar, cast
 
 from reactivex import Observable
@@ -24,6 +24,8 @@ NOT_PLAIN = "A plain Observable can emit any number of values; single(observable
 
 def as_single(operand: Operand) -> Single[Any]:
     """Make a Single of what operators take."""
+    if type(operand) is FunctionType:  # which the rest would take long to find out
+        return Called(operand)
     if isinstance(operand, Single):
         return operand
     if isinstance(operand, TaskBase):
