@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from inspect import isawaitable, iscoroutine
 from types import CoroutineType
 from typing import Any, TypeVar, cast
@@ -36,7 +36,18 @@ def as_single(operand: Operand) -> Single[Any]:
         )
     if callable(operand):
         return Single(again(lambda step: call_function(step, operand)))
-    raise TypeError(f"Expected a Single, a Task or a callable, not {type(operand).__name__}.")
+    raise TypeError(
+        f"Expected a Single, a Task or a callable, not {type(operand).__name__}{remedy(operand)}."
+    )
+
+
+def remedy(operand: Any) -> str:
+    """What somebody most likely meant who gave several at once."""
+    if isinstance(operand, Mapping):
+        return "; a mapping of names stands alone, and in parallel: parallel({...})"
+    if isinstance(operand, Iterable) and not isinstance(operand, str | bytes):
+        return "; several are given one by one: parallel(*tasks), race(*tasks)"
+    return ""
 
 
 class Compiled(Single[Any]):

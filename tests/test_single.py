@@ -105,6 +105,18 @@ class TestOperands:
         with pytest.raises(TypeError, match=f"not {type(operand).__name__}"):
             combine(operand)
 
+    @pytest.mark.parametrize("combine", [race, fallback, parallel, sequence])
+    @pytest.mark.parametrize("several", [[lambda: 1], (lambda: 1,), {"a": lambda: 1}.values()])
+    def test_several_in_one_are_refused_with_the_star(self, combine, several):
+        """So they are given in most other libraries."""
+        with pytest.raises(TypeError, match=r"given one by one: parallel\(\*tasks\)"):
+            combine(several)
+
+    @pytest.mark.parametrize("combine", [race, fallback, sequence])
+    def test_names_are_for_parallel(self, combine):
+        with pytest.raises(TypeError, match=r"parallel\(\{...\}\)"):
+            combine({"a": lambda: 1})
+
     async def test_a_plain_observable_that_a_function_returns_is_refused(self):
         with pytest.raises(TypeError, match=r"single\(observable\)"):
             await as_single(lambda: rx.of(1))
