@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from streamer.forms import known_only
 from streamer.limits import Limit
 from streamer.providers.function import FunctionTarget
 from streamer.tasks import Function, Llm, TaskBase
@@ -53,7 +54,9 @@ def wrapped(function: Callable[..., Any], run_in: str, concurrency: int | Limit 
 
 def checked(kind: type[K], fields: dict[str, Any]) -> K:
     """A task of these fields, or what is wrong with them."""
+    name = kind.__struct_config__.tag
+    known_only(str(name), kind, fields)
     try:
-        return msgspec.convert({"kind": kind.__struct_config__.tag, **fields}, kind)
+        return msgspec.convert({"kind": name, **fields}, kind)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{kind.__struct_config__.tag}: {error}") from error
+        raise ValueError(f"{name}: {error}") from error

@@ -12,6 +12,7 @@ import msgspec
 
 from streamer.errors import CallFailed, Category, ChildrenFailed, category_of
 from streamer.events import RetryScheduled
+from streamer.forms import known_only
 from streamer.operand import as_single
 from streamer.operators.backoff import delay
 from streamer.operators.remaining import again_wanted, back_off
@@ -207,6 +208,7 @@ def retry_after(error: Exception | None) -> float:
 
 def checked(settings: dict[str, Any]) -> Retry:
     """The policy, or a ValueError that names the setting and its range."""
+    known_only("retry", Retry, settings)
     try:
         return msgspec.convert(settings, Retry)
     except msgspec.ValidationError as error:
