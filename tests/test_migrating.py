@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 import streamer
 from streamer import Engine, Pool, Result, Single
 from streamer.decoding import Decoder
-from streamer.errors import CallFailed
 from streamer.pool.stats import PoolStats
 from streamer.providers import default_registry, provider
 from tests.test_docs import ROOT, Block, blocks
@@ -27,6 +27,12 @@ NAMES = {
         OperationPool worker_count execute drain shutdown get_queue_length get_active_workers get_stats
         total_executed total_succeeded total_failed total_duration PoolOptions shared_retry shared_timeout on_event
         context fallbacks Retry Timeout initial_token inter_token AggregatedTelemetry
+    """,
+    "dataknobs": """
+        ParallelLLMExecutor max_concurrency default_retry execute execute_mixed execute_sequential pass_result
+        LLMTask messages config_overrides retry tag DeterministicTask fn args kwargs LLMMessage TaskResult success value
+        error duration_ms RetryConfig BackoffStrategy max_attempts initial_delay EchoProvider set_responses
+        text_response ErrorResponse
     """,
 }
 CALLED = re.compile(r"^(?:(\w*)\.)?(\w+)\(")
@@ -76,7 +82,8 @@ def attributes(of: str) -> set[str]:
 
 
 def callables() -> set[str]:
-    return {*streamer.__all__, provider.__name__, CallFailed.__name__, "submit", "Echo"}
+    """What is imported from ``streamer``, the providers, and the callbacks that a retry takes."""
+    return {*streamer.__all__, provider.__name__, *signature(streamer.retry).parameters}
 
 
 @pytest.mark.parametrize("block", of("python"))
