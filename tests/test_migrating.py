@@ -34,6 +34,10 @@ NAMES = {
         error duration_ms RetryConfig BackoffStrategy max_attempts initial_delay EchoProvider set_responses
         text_response ErrorResponse
     """,
+    "namel3ss": """
+        chain step kind target options parallel depends_on timeout MAX_CONCURRENT_LLM_CALLS CHAIN_TIMEOUT_SECONDS
+        ENABLE_PARALLEL_STEPS run_chain status result steps error metadata elapsed_ms timeout_seconds connector python
+    """,
 }
 CALLED = re.compile(r"^(?:(\w*)\.)?(\w+)\(")
 DOTTED = re.compile(r"^(Result|pool|stats|engine)\.(\w+)")
