@@ -38,6 +38,16 @@ NAMES = {
         chain step kind target options parallel depends_on timeout MAX_CONCURRENT_LLM_CALLS CHAIN_TIMEOUT_SECONDS
         ENABLE_PARALLEL_STEPS run_chain status result steps error metadata elapsed_ms timeout_seconds connector python
     """,
+    "dukat": """
+        ParallelTaskExecutor max_concurrency add_task execute_all dependencies ResourcePool ResourceRequirement ResourceType
+        allocate release DependencyGraph add_dependency get_ready_tasks CircuitBreaker failure_threshold timeout_seconds
+        CircuitBreakerError get_async_assistant max_parallel_tasks execute_tasks_in_parallel func task_id description
+        ProgressTracker
+    """,
+    "code-evolver": """
+        step_id description tool parallel_group depends_on call_tools_parallel tool_name ThreadPoolExecutor WorkflowStep
+        workflow_mode.enabled
+    """,
 }
 CALLED = re.compile(r"^(?:(\w*)\.)?(\w+)\(")
 DOTTED = re.compile(r"^(Result|pool|stats|engine)\.(\w+)")
