@@ -18,7 +18,7 @@ K = TypeVar("K", bound=TaskBase)
 def llm(prompt: str | None = None, **fields: Any) -> Llm:
     """A model call: a ``prompt`` (with perhaps a ``system``), or ``messages``; ``model`` and the other fields of the wire.
 
-    A wrong field or value is a ``ValueError`` with its name and range.
+    ``retry`` may be a number, of attempts in all. A wrong field or value is a ``ValueError`` with its name and range.
     """
     return checked(Llm, fields if prompt is None else {"prompt": prompt, **fields})
 
@@ -55,6 +55,8 @@ def wrapped(function: Callable[..., Any], run_in: str, concurrency: int | Limit 
 def checked(kind: type[K], fields: dict[str, Any]) -> K:
     """A task of these fields, or what is wrong with them."""
     name = kind.__struct_config__.tag
+    if type(fields.get("retry")) is int:
+        fields = {**fields, "retry": {"max_attempts": fields["retry"]}}
     known_only(str(name), kind, fields)
     try:
         return msgspec.convert({"kind": name, **fields}, kind)

@@ -43,6 +43,8 @@ def as_single(operand: Operand) -> Single[Any]:
 
 def remedy(operand: Any) -> str:
     """What somebody most likely meant who gave several at once."""
+    if isinstance(operand, Mapping) and "kind" in operand:
+        return "; a task as JSON is decoded by streamer.decoding.Decoder().decode(data)"
     if isinstance(operand, Mapping):
         return "; a mapping of names stands alone, and in parallel: parallel({...})"
     if isinstance(operand, Iterable) and not isinstance(operand, str | bytes):

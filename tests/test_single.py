@@ -10,7 +10,7 @@ from reactivex.scheduler import NewThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
-from streamer import Single, fallback, parallel, race, retry, sequence, single, timeout
+from streamer import Single, fallback, llm, parallel, race, retry, sequence, single, timeout
 from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, TimedOut
 from streamer.operand import as_single
 from streamer.tasks import Llm
@@ -427,7 +427,12 @@ class TestOfAnObservable:
         script = Script(passing(), "second")
         assert await single(rx.defer(lambda _: as_single(script))).retry(2) == "second"
 
-    @pytest.mark.parametrize("thing", [1, None, lambda: 1, Work()])
-    def test_only_an_observable_is_taken(self, thing):
-        with pytest.raises(TypeError, match="Expected an Observable"):
+    async def test_what_operators_take_is_taken_as_well(self):
+        assert await single(lambda: 1) == 1
+        assert await single(llm("Hello", model="echo:")) == "Hello"
+        assert (await single(llm("Hello", model="echo:")).result()).kind == "llm"
+
+    @pytest.mark.parametrize("thing", [1, None, "text", [lambda: 1]])
+    def test_anything_else_is_refused(self, thing):
+        with pytest.raises(TypeError, match="Expected a Single"):
             single(thing)
