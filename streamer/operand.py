@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from inspect import isawaitable, iscoroutine
+from inspect import Parameter, isawaitable, iscoroutine, signature
 from types import CoroutineType
 from typing import Any, TypeVar, cast
 
@@ -17,6 +17,7 @@ from streamer.tasks import Function, Llm, TaskBase
 
 T = TypeVar("T")
 CALLS = (Single, TaskBase)
+VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 NOT_PLAIN = "A plain Observable can emit any number of values; single(observable) makes a Single of one."
 
 
@@ -35,7 +36,7 @@ def as_single(operand: Operand) -> Single[Any]:
             "An awaitable runs once, so it can be neither retried nor started late; pass the function instead."
         )
     if callable(operand):
-        return Single(again(lambda step: call_function(step, operand)))
+        return Called(operand)
     raise TypeError(
         f"Expected a Single, a Task or a callable, not {type(operand).__name__}{remedy(operand)}."
     )
@@ -50,6 +51,31 @@ def remedy(operand: Any) -> str:
     if isinstance(operand, Iterable) and not isinstance(operand, str | bytes):
         return "; several are given one by one: parallel(*tasks), race(*tasks)"
     return ""
+
+
+class Called(Single[Any]):
+    """A callable, which is called when its turn comes; one with a parameter is called with the previous answer."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.function = function
+        self.args = args
+
+    def given(self, previous: Any) -> Single[Any]:
+        return Called(self.function, previous) if not self.args and takes_one(self.function) else self
+
+    def at(self, step: Step) -> Coroutine[Any, Any, Any]:
+        step.again()
+        return call_function(step, self.function, *self.args)
+
+
+def takes_one(function: Callable[..., Any]) -> bool:
+    """Whether it has exactly one parameter that it can't do without, and that has a place."""
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    needed = [p.kind for p in parameters if p.default is p.empty and p.kind not in VARIADIC]
+    return len(needed) == 1 and needed[0] is not Parameter.KEYWORD_ONLY
 
 
 class Compiled(Single[Any]):
