@@ -119,8 +119,9 @@ class Applied(Single[Any]):
 def applier(function: Callable[..., Any]) -> Make:
     """What makes the children: with the index, where the function asks for it."""
     if isinstance(function, CALLS):
+        what = "Single" if isinstance(function, Single) else type(function).__name__
         raise TypeError(
-            f"map: function is a function of an item, not a {type(function).__name__}, which would ask the same for each."
+            f"map: function is a function of an item, not a {what}, which would ask the same for each."
         )
     if not callable(function):
         raise TypeError(
