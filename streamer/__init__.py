@@ -22,6 +22,7 @@ from streamer.progress import Progress
 from streamer.providers.batched import batched
 from streamer.results import Result, Status
 from streamer.single import Single
+from streamer.tasks import Message, Retry, Timeouts
 from streamer.telemetry import Totals, aggregate
 from streamer.topology import Topology
 from streamer.version import __version__
@@ -30,11 +31,14 @@ __all__ = [
     "Chunk",
     "Engine",
     "Limit",
+    "Message",
     "Pool",
     "Progress",
     "Result",
+    "Retry",
     "Single",
     "Status",
+    "Timeouts",
     "Topology",
     "Totals",
     "__version__",

@@ -96,6 +96,14 @@ def check_names(form: Any, names: Collection[str], path: str) -> None:
                 raise BadForm(f"Object contains unknown field `{name}` - at `{path}.{name}`")
 
 
+def known_only(what: str, struct: type[msgspec.Struct], given: Collection[str]) -> None:
+    """Refuse, from Python, names that a part of a task doesn't have, and say which it has."""
+    names = [f.encode_name for f in msgspec.structs.fields(struct)]
+    for name in given:
+        if name not in names:
+            raise ValueError(f"{what}: unknown field `{name}`; there are {', '.join(names)}.")
+
+
 def located(message: str) -> tuple[str, str]:
     """What msgspec says, and the place, which begins at ``$``."""
     text, at, place = message.rpartition(" - at `")

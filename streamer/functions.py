@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from streamer.forms import known_only
 from streamer.limits import Limit
 from streamer.providers.function import FunctionTarget
 from streamer.tasks import Function, Llm, TaskBase
@@ -17,7 +18,7 @@ K = TypeVar("K", bound=TaskBase)
 def llm(prompt: str | None = None, **fields: Any) -> Llm:
     """A model call: a ``prompt`` (with perhaps a ``system``), or ``messages``; ``model`` and the other fields of the wire.
 
-    A wrong field or value is a ``ValueError`` with its name and range.
+    ``retry`` may be a number, of attempts in all. A wrong field or value is a ``ValueError`` with its name and range.
     """
     return checked(Llm, fields if prompt is None else {"prompt": prompt, **fields})
 
@@ -53,7 +54,11 @@ def wrapped(function: Callable[..., Any], run_in: str, concurrency: int | Limit 
 
 def checked(kind: type[K], fields: dict[str, Any]) -> K:
     """A task of these fields, or what is wrong with them."""
+    name = kind.__struct_config__.tag
+    if type(fields.get("retry")) is int:
+        fields = {**fields, "retry": {"max_attempts": fields["retry"]}}
+    known_only(str(name), kind, fields)
     try:
-        return msgspec.convert({"kind": kind.__struct_config__.tag, **fields}, kind)
+        return msgspec.convert({"kind": name, **fields}, kind)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{kind.__struct_config__.tag}: {error}") from error
+        raise ValueError(f"{name}: {error}") from error

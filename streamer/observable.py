@@ -11,21 +11,21 @@ from reactivex import Observable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from streamer.errors import CallFailed, Cancelled, Category, StreamerError
-from streamer.operand import again, work
-from streamer.single import Single
+from streamer.operand import again, as_single, work
+from streamer.single import Operand, Single
 from streamer.step import Step, current
 
 T = TypeVar("T")
 
 
-def single(observable: Observable[T]) -> Single[T]:
+def single(observable: Observable[T] | Operand) -> Single[T]:
     """Make a Single of an Observable that emits exactly one value; none, or a second one, is an error.
 
     It is subscribed to on the running loop's scheduler; cancelling disposes of the subscription. Singles in it are
-    calls of this one.
+    calls of this one. What else operators take, a Task or a callable, is a Single as well: ``await single(llm("..."))``.
     """
     if not isinstance(observable, Observable):
-        raise TypeError(f"Expected an Observable, not {type(observable).__name__}.")
+        return as_single(observable)
 
     async def run(step: Step) -> T:
         scope = step.scope

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from inspect import isawaitable, iscoroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from inspect import Parameter, isawaitable, iscoroutine, signature
 from types import CoroutineType, FunctionType
 from typing import Any, TypeVar, cast
 
@@ -19,6 +19,7 @@ T = TypeVar("T")
 CALLS = (Single, TaskBase)
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
 """What functions mostly return: nothing to call or to wait for, which would take longer to find out."""
+VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 NOT_PLAIN = "A plain Observable can emit any number of values; single(observable) makes a Single of one."
 
 
@@ -40,7 +41,45 @@ def as_single(operand: Operand) -> Single[Any]:
         )
     if callable(operand):
         return Called(operand)
-    raise TypeError(f"Expected a Single, a Task or a callable, not {type(operand).__name__}.")
+    raise TypeError(
+        f"Expected a Single, a Task or a callable, not {type(operand).__name__}{remedy(operand)}."
+    )
+
+
+def remedy(operand: Any) -> str:
+    """What somebody most likely meant who gave several at once."""
+    if isinstance(operand, Mapping) and "kind" in operand:
+        return "; a task as JSON is decoded by streamer.decoding.Decoder().decode(data)"
+    if isinstance(operand, Mapping):
+        return "; a mapping of names stands alone, and in parallel: parallel({...})"
+    if isinstance(operand, Iterable) and not isinstance(operand, str | bytes):
+        return "; several are given one by one: parallel(*tasks), race(*tasks)"
+    return ""
+
+
+class Called(Single[Any]):
+    """A callable, which is called when its turn comes; one with a parameter is called with the previous answer."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.function = function
+        self.args = args
+
+    def given(self, previous: Any) -> Single[Any]:
+        return Called(self.function, previous) if not self.args and takes_one(self.function) else self
+
+    def at(self, step: Step) -> Coroutine[Any, Any, Any]:
+        step.again()
+        return call_function(step, self.function, *self.args)
+
+
+def takes_one(function: Callable[..., Any]) -> bool:
+    """Whether it has exactly one parameter that it can't do without, and that has a place."""
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    needed = [p.kind for p in parameters if p.default is p.empty and p.kind not in VARIADIC]
+    return len(needed) == 1 and needed[0] is not Parameter.KEYWORD_ONLY
 
 
 class Compiled(Single[Any]):
@@ -72,17 +111,6 @@ class Compiled(Single[Any]):
         if self.previous is not None:
             single = single.given(self.previous)
         return await single.at(step)
-
-
-class Called(Single[Any]):
-    """A function to call: when it begins once more, its calls are the same calls."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    def at(self, step: Step) -> Coroutine[Any, Any, Any]:
-        step.again()
-        return call_function(step, self.function)
 
 
 def again(run: Run[T]) -> Run[T]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from streamer.errors import Category
 
@@ -188,18 +189,35 @@ class Result(Struct, frozen=True, kw_only=True):
             counts[child.status] += 1
         return counts
 
+    def child(self, key: int | str) -> Result:
+        """The child of that index or name, with its value, wherever that is held."""
+        children = self.by_key()
+        if key not in children:
+            known = ", ".join(str(known) for known in list(children)[:20]) or "none"
+            raise LookupError(f"The result of {self.task_id} has no child {key!r}; there are {known}.")
+        child = children[key]
+        return replace(child, value=self.value_of(key, child)) if child.succeeded else child
+
+    def value_of(self, key: int | str, child: Result) -> Any:
+        """The value of a child that succeeded: its own, or what is held for it at its place."""
+        if child.value is not UNSET:
+            return child.value
+        whole: Any = self.value
+        return whole if key == self.winner or isinstance(whole, UnsetType) else whole[key]
+
+    def errors(self) -> dict[int | str, Failure]:
+        """Why children did not succeed, by index or name."""
+        return {key: child.error for key, child in self.by_key().items() if child.error is not None}
+
+    def by_key(self) -> dict[int | str, Result]:
+        """The children by index or name."""
+        if isinstance(self.children, dict):
+            return {name: child for name, child in self.children.items()}  # noqa: C416 - the wider type
+        return dict(enumerate(self.each_child()))
+
     def successful_values(self) -> list[Any]:
         """The values of the children that succeeded, in order, wherever they are held."""
-        children, whole = self.each_child(), self.value
-        keys = self.children if isinstance(self.children, dict) else range(len(children))
-        values: list[Any] = []
-        for key, child in zip(keys, children, strict=True):
-            if child.succeeded:
-                held: Any = child.value
-                if held is UNSET:
-                    held = whole if key == self.winner or isinstance(whole, UnsetType) else whole[key]
-                values.append(held)
-        return values
+        return [self.value_of(key, child) for key, child in self.by_key().items() if child.succeeded]
 
     @property
     def all_succeeded(self) -> bool:

@@ -17,6 +17,7 @@ from streamer.errors import SettingsError
 from streamer.events import Listener
 from streamer.limits import Limit
 from streamer.operators.hedging import Hedging
+from streamer.operators.retry import by_default
 from streamer.providers.function import FunctionTarget
 from streamer.settings import resolve
 from streamer.spending import affordable
@@ -61,7 +62,7 @@ class Topology:
         output: str,
         *,
         name: str | None = None,
-        retry: Retry | None = None,
+        retry: Retry | int | None = None,
         retry_budget: int | None = None,
         hedging: Hedging | None = None,
         **settings: Any,
@@ -77,14 +78,10 @@ class Topology:
             raise SettingsError(
                 f"Topology {name or input!r}: input and output are the same topic, {input!r}."
             )
-        if retry is not None and not isinstance(retry, Retry):
-            raise SettingsError(
-                f"Topology {name or input!r}: retry is a streamer.tasks.Retry, not {retry!r}."
-            )
         self.name = name or input
         self.input = input
         self.output = output
-        self.retry = retry
+        self.retry = by_default(retry, f"Topology {name or input!r}")
         self.retry_budget = affordable(retry_budget)
         self.hedging = hedging
         limit = settings.get("concurrency")

@@ -80,6 +80,32 @@ def test_json_blocks_parse(block: Block) -> None:
     json.loads(block.text)
 
 
+LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)#?([^)\s]*)\)")
+
+
+def links() -> list[object]:
+    pages = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+    found = [(page, *link.groups()) for page in pages for link in LINK.finditer(page.read_text())]
+    return [
+        pytest.param(*link, id=f"{link[0].relative_to(ROOT)}: {link[1]}#{link[2]}")
+        for link in dict.fromkeys(found)
+    ]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading is called, as the usual hosts name it."""
+    heads = re.findall(r"^#+ +(.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize(("page", "path", "anchor"), links())
+def test_links_lead_somewhere(page: Path, path: str, anchor: str) -> None:
+    target = page.parent / path if path else page
+    assert target.exists()
+    if anchor:
+        assert anchor in anchors(target)
+
+
 @pytest.mark.parametrize("heading", ["Run it", "Test it"])
 def test_the_readme_says_how_in_one_command_line(heading: str) -> None:
     if not README.exists() or not README.read_text().strip():

@@ -243,6 +243,35 @@ class TestChildren:
                 "skipped": 0,
             }
 
+    async def test_a_child_has_its_value_wherever_it_is_held(self):
+        inner = parallel(lambda: "x", lambda: 1 / 0)
+        for result in await self.of(parallel({"a": lambda: 1, "b": inner}, require="none")):
+            assert (result.child("a").value, result.child("b").value) == (1, ["x", None])
+            assert result.child("b").child(0).value == "x"
+            assert result.child("b").child(1).status is Status.FAILED
+        for result in await self.of(race(lambda: 1 / 0, lambda: "won")):
+            assert [result.child(index).value for index in (0, 1)] == [None, "won"]
+
+    async def test_one_that_is_not_there_is_an_error_that_names_those_that_are(self):
+        for whole in await self.of(parallel({"a": lambda: 1, "b": lambda: 2})):
+            with pytest.raises(LookupError, match=r"no child 'c'; there are a, b\."):
+                whole.child("c")
+        for leaf in (result(), failed()):
+            assert leaf.errors() == {}
+            with pytest.raises(LookupError, match=r"no child 0; there are none\."):
+                leaf.child(0)
+
+    async def test_errors_are_by_index_or_name(self):
+        plans = {
+            parallel(lambda: 1, lambda: 1 / 0): [1],
+            parallel({"a": lambda: 1, "b": lambda: 1 / 0}): ["b"],
+            parallel(lambda: 1): [],
+        }
+        for plan, keys in plans.items():
+            for result in await self.of(plan):
+                assert list(result.errors()) == keys
+                assert all(error.message == "division by zero" for error in result.errors().values())
+
     async def test_the_values_of_successes_are_in_order_wherever_they_are_held(self):
         plans = {
             parallel(lambda: 1, lambda: 1 / 0, lambda: None): [1, None],

@@ -10,7 +10,7 @@ from reactivex.scheduler import NewThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
-from streamer import Single, fallback, parallel, race, retry, sequence, single, timeout
+from streamer import Single, fallback, llm, parallel, race, retry, sequence, single, timeout
 from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, TimedOut
 from streamer.operand import as_single
 from streamer.tasks import Llm
@@ -104,6 +104,18 @@ class TestOperands:
     def test_anything_else_is_named(self, combine, operand):
         with pytest.raises(TypeError, match=f"not {type(operand).__name__}"):
             combine(operand)
+
+    @pytest.mark.parametrize("combine", [race, fallback, parallel, sequence])
+    @pytest.mark.parametrize("several", [[lambda: 1], (lambda: 1,), {"a": lambda: 1}.values()])
+    def test_several_in_one_are_refused_with_the_star(self, combine, several):
+        """So they are given in most other libraries."""
+        with pytest.raises(TypeError, match=r"given one by one: parallel\(\*tasks\)"):
+            combine(several)
+
+    @pytest.mark.parametrize("combine", [race, fallback, sequence])
+    def test_names_are_for_parallel(self, combine):
+        with pytest.raises(TypeError, match=r"parallel\(\{...\}\)"):
+            combine({"a": lambda: 1})
 
     async def test_a_plain_observable_that_a_function_returns_is_refused(self):
         with pytest.raises(TypeError, match=r"single\(observable\)"):
@@ -415,7 +427,12 @@ class TestOfAnObservable:
         script = Script(passing(), "second")
         assert await single(rx.defer(lambda _: as_single(script))).retry(2) == "second"
 
-    @pytest.mark.parametrize("thing", [1, None, lambda: 1, Work()])
-    def test_only_an_observable_is_taken(self, thing):
-        with pytest.raises(TypeError, match="Expected an Observable"):
+    async def test_what_operators_take_is_taken_as_well(self):
+        assert await single(lambda: 1) == 1
+        assert await single(llm("Hello", model="echo:")) == "Hello"
+        assert (await single(llm("Hello", model="echo:")).result()).kind == "llm"
+
+    @pytest.mark.parametrize("thing", [1, None, "text", [lambda: 1]])
+    def test_anything_else_is_refused(self, thing):
+        with pytest.raises(TypeError, match="Expected a Single"):
             single(thing)

@@ -76,11 +76,15 @@ def test_a_topic_is_no_circle() -> None:
         Topology("questions", "questions")
 
 
-@pytest.mark.parametrize("retry", [3, "exponential", {"max_attempts": 3}])
+@pytest.mark.parametrize("retry", [0, True, "exponential", {"max_attempts": 3}])
 def test_a_retry_that_is_none(retry: Any) -> None:
-    """It is a Retry."""
-    with pytest.raises(SettingsError, match=r"retry is a streamer.tasks.Retry"):
-        Topology("questions", "answers", retry=retry)
+    """It is a Retry, or how many attempts."""
+    for made in (lambda: Topology("questions", "answers", retry=retry), lambda: Engine(retry=retry)):
+        with pytest.raises(
+            SettingsError, match=r"retry is how many attempts in all, from 1, or a streamer.Retry"
+        ):
+            made()
+    assert Topology("questions", "answers", retry=3).retry == Retry(max_attempts=3)
     assert Topology("questions", "answers", retry=Retry(max_attempts=5)).retry == Retry(max_attempts=5)
 
 

@@ -24,6 +24,7 @@ from streamer.listeners import Telling
 from streamer.not_yet import refuse_fields
 from streamer.operand import CALLS, as_single, resolve
 from streamer.operators.hedging import Hedging
+from streamer.operators.retry import by_default
 from streamer.outcomes import result_of
 from streamer.providers.function import FunctionTarget
 from streamer.providers.registry import Registry, default_registry
@@ -57,7 +58,7 @@ class Engine(Doors):
         *,
         functions: Mapping[str, FunctionTarget] | None = None,
         providers: Registry = default_registry,
-        retry: Retry | None = None,
+        retry: Retry | int | None = None,
         retry_budget: int | None = None,
         hedging: Hedging | None = None,
         concurrency: int | Limit | None = None,
@@ -69,6 +70,7 @@ class Engine(Doors):
         steps_in_parallel()  # a wrong word is said now, not of every task
         self.answer = answer
         self.providers = providers
+        retry = by_default(retry, "Engine")
         self.retry_budget = affordable(retry_budget)
         given = {"retry": retry, "retries_left": self.retry_budget, "hedging": hedging}
         self.of_tasks = {name: value for name, value in given.items() if value is not None}
@@ -221,7 +223,7 @@ class Engine(Doors):
     async def run_plan(self, step: Step, task: Any) -> Any:
         """What the topology says, or the task itself, run at this step."""
         if self.answer is None:
-            single = task if isinstance(task, Single) else self.compile(task)
+            single = self.compile(task) if isinstance(task, TaskBase) else as_single(task)
             return await single.at(step)
         if isinstance(task, TaskBase):
             refuse_fields(task, kind_of(task))

@@ -10,7 +10,9 @@ from streamer.errors import Cancelled, ChildrenFailed
 from streamer.operand import as_single
 from streamer.operators.children import Children
 from streamer.operators.hedging import Delay, Hedging, Starts, shared
+from streamer.operators.telling import Callback, Callbacks, tell
 from streamer.remembering import Win, joined
+from streamer.scope import own_cancellation
 from streamer.single import Operand, Single
 from streamer.step import Step
 from streamer.tasks import Seconds
@@ -21,6 +23,7 @@ def race(
     win_on: str = "success",
     hedge_delay: Delay | None = None,
     hedging: Hedging | None = None,
+    on_error: Callback | None = None,
 ) -> Single[Any]:
     """Start all at once; the value is that of the first to *succeed*, whatever failed before it.
 
@@ -34,6 +37,9 @@ def race(
     took, as this process saw them: the latest 200 of the same provider and model, and 2 s while there are not 20. Starts
     beside another are extra calls: at most a tenth of those of hedged races within a minute, or 10, unless ``hedging``
     brings a budget of its own.
+
+    ``on_error(error, index)``, sync or async, is told of each contender that fails before the race is decided; what it
+    raises changes nothing.
     """
     if not contenders:
         raise ValueError("race() needs at least one contender.")
@@ -46,6 +52,7 @@ def race(
             raise ValueError(f"hedge_delay: {error}, or 'p95', not {hedge_delay!r}; in seconds.") from error
     if hedging is not None and (hedge_delay is None or not isinstance(hedging, Hedging)):
         raise ValueError(f"hedging is a Hedging, and goes with a hedge_delay; not {hedging!r}.")
+    told = Callbacks(None, None, on_error).error
     singles = [as_single(contender) for contender in contenders]
 
     async def run(step: Step) -> Any:
@@ -53,6 +60,7 @@ def race(
         scope, journal = step.scope, step.scope.journal
         children = Children(step)
         failures: dict[int | str, Exception] = {}
+        untold: list[tuple[Exception, int]] = []
         steps = [step.child(index, single) for index, single in enumerate(singles)]
         win = None if journal is None else Win(journal, step, len(singles))
         winner = None if win is None else win.recall()
@@ -74,14 +82,22 @@ def race(
                         Cancelled("Another contender had won before its task was taken up again.")
                     )
 
+        async def report() -> None:
+            while untold and told is not None:
+                await tell(told, *untold.pop(0))
+
         try:
             while len(failures) < len(singles):
                 while (turn := starts.next(scope.loop.time())) is not None:
                     children.start(turn, steps[turn], singles[turn])
+                if untold:
+                    await report()
                 for index in await children.next(starts.due):
                     try:
                         value = children.outcome(index)
                     except Exception as error:
+                        if told is not None:
+                            untold.append((error, index))
                         if win_on == "completion":
                             won(index)
                             raise
@@ -95,6 +111,8 @@ def race(
                     winner = None
         finally:
             await children.stop()
+            if untold and not own_cancellation():
+                await report()
             if hedge_delay == "p95" and (journal is None or not journal.restarted):
                 learn(known, step, steps, singles)
         if journal is not None:
@@ -109,6 +127,7 @@ def race(
             win_on=win_on,
             hedge_delay=hedge_delay,
             hedging=hedging,
+            on_error=on_error,
         ),
         context_window=widest(singles),
     )

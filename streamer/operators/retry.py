@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from streamer.errors import CallFailed, Category, ChildrenFailed, category_of
+from streamer.errors import CallFailed, Category, ChildrenFailed, SettingsError, category_of
 from streamer.events import RetryScheduled
+from streamer.forms import known_only
 from streamer.operand import as_single
 from streamer.operators.backoff import delay
 from streamer.operators.remaining import again_wanted, back_off
@@ -205,8 +206,22 @@ def retry_after(error: Exception | None) -> float:
     return (error.retry_after or 0.0) if isinstance(error, CallFailed) else 0.0
 
 
+def by_default(given: Retry | int | None, whose: str) -> Retry | None:
+    """How calls are retried that say nothing of it: a policy, or how many attempts in all."""
+    if given is None:
+        return None
+    if isinstance(given, Retry):
+        return checked(msgspec.structs.asdict(given))
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise SettingsError(
+            f"{whose}: retry is how many attempts in all, from 1, or a streamer.Retry, not {given!r}."
+        )
+    return Retry(max_attempts=given)
+
+
 def checked(settings: dict[str, Any]) -> Retry:
     """The policy, or a ValueError that names the setting and its range."""
+    known_only("retry", Retry, settings)
     try:
         return msgspec.convert(settings, Retry)
     except msgspec.ValidationError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from msgspec import UNSET
+
 from streamer.errors import ChildrenFailed, Skipped
 from streamer.operand import as_single
 from streamer.operators.policy import CONTINUE, STOP, Policy, on_error_policy
@@ -26,7 +28,8 @@ def sequence(
 
     ``on_error="stop"`` (the default) begins nothing after a failure, ``"continue"`` goes on; either way a failure
     makes :class:`ChildrenFailed`, whose ``value`` holds what was finished. ``pass_result`` hands the previous answer
-    to the next model call, as one assistant message before its last user message. Without tasks: empty.
+    to the next: to a model call as one assistant message before its last user message, None excepted; a function
+    with a parameter is called with it. Without tasks: empty.
 
     ``on_complete(value, index)`` and ``on_progress(done, total)`` are told of each child as those of ``parallel``
     are; so is ``on_error`` where it is a function, and then ``fail_fast`` says whether to stop (True).
@@ -42,7 +45,7 @@ def sequence(
         values: list[Any] = [None] * total
         step.value = values  # what was finished, should a clock end it
         failures: dict[int | str, Exception] = {}
-        previous: Any = None
+        previous: Any = UNSET
         for index, single in enumerate(singles):
             child = steps[index]
             if policy.stops(len(failures), total):
@@ -50,7 +53,7 @@ def sequence(
                 failures[index] = Skipped(child.skipped)
             else:
                 try:
-                    asked = single.given(previous) if pass_result and previous is not None else single
+                    asked = single.given(previous) if pass_result and previous is not UNSET else single
                 except Exception as error:  # an answer that can't be put as a message
                     child.refuse(error)
                     failures[index] = error

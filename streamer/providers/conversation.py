@@ -18,7 +18,9 @@ def conversation(task: Llm) -> tuple[Message, ...]:
 
 
 def handed_over(messages: tuple[Message, ...], previous: Any) -> tuple[Message, ...]:
-    """The previous answer as one assistant message before the last user message, else at the end."""
+    """The previous answer as one assistant message before the last user message, else at the end; None is no answer."""
+    if previous is None:
+        return messages
     text = previous if isinstance(previous, str) else msgspec.json.encode(previous).decode()
     answer = Message(role="assistant", content=text)
     users = [index for index, message in enumerate(messages) if message.role == "user"]

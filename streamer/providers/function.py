@@ -52,7 +52,7 @@ class FunctionTarget:
         types = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
         if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in types):
             raise SettingsError(f"function {name!r}: retry_on holds exception types, not {retry_on!r}.")
-        self.function = function
+        self.function = self.__wrapped__ = function  # so that its signature is the function's
         self.name = name
         self.journal = journal
         self.retry_on = types

@@ -13,7 +13,7 @@ from streamer.providers.target import Target as Target
 from streamer.providers.target import Wrapped
 
 FORGOTTEN_AFTER = 600.0
-OF_ALL = ("concurrency", "journal", "retry_budget")
+OF_ALL = ("concurrency", "journal", "parameters", "retry_budget")
 """Settings that every provider has."""
 UNDECLARED = 1_000
 """How many models that only tasks name are kept; a task's text must not decide what memory a worker needs."""
@@ -159,7 +159,8 @@ default_registry = Registry()
 def provider(source: str | Provider | Callable[[Request], Any], **settings: Any) -> Target:
     """A provider by its name (``openai:gpt-4o-mini``), or of a callable or object with ``answer(request)``.
 
-    ``concurrency`` is how many of its calls run at once, over all who name it; ``retry_budget`` is the share of its calls
+    ``concurrency`` is how many of its calls run at once, over all who name it; ``parameters`` are those of its calls, of
+    which a task's own go before, name by name; ``retry_budget`` is the share of its calls
     within a minute that may be retries, over all tasks (10 always may; or an ``ExtraCalls``); ``name`` renames it; ``journal`` says
     whether its answers are remembered across crashes, as those of all but free ones are; further settings are the
     provider's own. The same name again is the same provider; with other settings it is an error.

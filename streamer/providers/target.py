@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from streamer.clocks import unfit
 from streamer.errors import CallFailed, Category, SettingsError
@@ -29,7 +31,10 @@ class Wrapped:
 
 
 class Target:
-    """A provider with its name, its model and its limit. Called with a task, a text or messages: a Single."""
+    """A provider with its name, its model and its limit. Called with a task, a text or messages: a Single.
+
+    Messages are :class:`Message` or written as on the wire: ``{"role": "user", "content": "..."}``.
+    """
 
     def __init__(self, name: str, provider: Provider, settings: dict[str, Any], source: Any = None) -> None:
         self.provider = provider
@@ -45,6 +50,14 @@ class Target:
             self.extra = budget if budget is None or isinstance(budget, ExtraCalls) else ExtraCalls(budget)
         except SettingsError as error:
             raise SettingsError(f"retry_budget of provider {name!r}: {error}") from error
+        self.parameters: Mapping[str, Any] = settings.get("parameters") or {}
+        """Of every call, where its task says nothing else."""
+        if not isinstance(self.parameters, Mapping) or not all(
+            isinstance(key, str) for key in self.parameters
+        ):
+            raise SettingsError(
+                f"parameters of provider {name!r} is a mapping of names, not {self.parameters!r}."
+            )
         limit = settings.get("concurrency")
         self.slots = None if limit is None else limit_of(limit, f"concurrency of provider {name!r}")
         every = ceiling()
@@ -60,12 +73,15 @@ class Target:
             return self.call(task, conversation(task), task.retry or default_retry())
         if isinstance(task, str):
             return self.call(None, (Message(role="user", content=task),))
-        if isinstance(task, list | tuple) and all(isinstance(message, Message) for message in task):
-            return self.call(None, tuple(task))
+        if isinstance(task, list | tuple):
+            if all(isinstance(message, Message) for message in task):
+                return self.call(None, tuple(task))
+            if all(isinstance(message, Message | Mapping) for message in task):
+                return self.call(None, messages_of(task, self.name))
         kind = getattr(type(task), "__struct_config__", None)
         raise CallFailed(
             Category.INVALID_REQUEST,
-            f"Provider {self.name} answers llm tasks, texts and lists of Message, "
+            f"Provider {self.name} answers llm tasks, texts and lists of messages, "
             f"not {kind.tag if kind is not None and kind.tag else type(task).__name__}.",
         )
 
@@ -74,6 +90,8 @@ class Target:
     ) -> ProviderCall:
         """One call, with the task's parameters and clocks; ``retry`` holds where no other is nearer."""
         parameters = task.parameters if task is not None else None
+        if self.parameters:
+            parameters = {**self.parameters, **(parameters or {})}
         clocks = clocks_of(task) if task is not None else None
         if clocks is not None and (why := unfit(clocks, self.provider, self.name)) is not None:
             raise CallFailed(Category.INVALID_REQUEST, why, provider=self.name)
@@ -100,6 +118,14 @@ class Target:
         close = getattr(self.provider, "close", None)
         if close is not None:
             await close()
+
+
+def messages_of(given: Sequence[Any], name: str) -> tuple[Message, ...]:
+    """Messages, written as they travel or as what they are."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(given), tuple[Message, ...])
+    except msgspec.ValidationError as error:
+        raise CallFailed(Category.INVALID_REQUEST, f"The messages for provider {name}: {error}") from error
 
 
 def clocks_of(task: Llm) -> Timeouts | None:

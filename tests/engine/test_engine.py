@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -342,6 +343,19 @@ class TestTasks:
     async def test_or_singles(self):
         result = await Engine().run(race(lambda: 1), task_id="t")
         assert (result.kind, result.value, len(result.children)) == ("race", 1, 1)
+
+    async def test_or_callables(self):
+        result = await Engine().run(lambda: race(lambda: 1), task_id="t")
+        assert (result.kind, result.value) == ("function", 1)
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [("Hello", "not str"), (ASK, r"not dict; a task as JSON is decoded .*Decoder\(\)\.decode")],
+    )
+    async def test_what_is_neither_is_said(self, given, said):
+        result = await Engine().run(given)
+        assert result.status is Status.FAILED
+        assert re.search(said, result.error.message)
 
     async def test_bring_tag_and_metadata_along(self):
         result = await World().run({**ASK, "tag": "t", "metadata": {"user": 5}})

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from streamer import map, parallel, sequence
-from streamer.errors import ChildrenFailed
+from streamer import fallback, map, parallel, race, sequence
+from streamer.errors import CallFailed, ChildrenFailed
 from tests.operators.doubles import Work, cancelled_after, others, passing, result_of
 
 
@@ -116,3 +116,65 @@ def test_what_can_not_be_called_is_refused_by_name(combine, name):
 def test_a_sequence_is_told_how_to_go_on_in_one_way_only():
     with pytest.raises(ValueError, match="give one"):
         sequence(on_error="stop", fail_fast=False)
+
+
+class TestOneAnswer:
+    """race and fallback, where a failure is no end: on_error alone."""
+
+    async def test_a_race_tells_of_those_that_failed_before_it_was_decided(self):
+        ears = Ears()
+        early, late = Work(1, error=passing()), Work(9, error=passing())
+        assert await race(early, Work(2, "won"), late, on_error=ears.given()["on_error"]) == "won"
+        assert ears.errors == [(early.error, 0)]
+
+    async def test_all_that_fail_are_told_of_in_the_order_they_end(self):
+        ears = Ears()
+        works = [Work(2, error=passing()), Work(1, error=passing())]
+        with pytest.raises(ChildrenFailed):
+            await race(*works, on_error=ears.given()["on_error"])
+        assert [index for _, index in ears.errors] == [1, 0]
+
+    async def test_the_first_to_end_is_told_of_where_it_failed(self):
+        ears = Ears()
+        with pytest.raises(CallFailed):
+            await race(
+                Work(1, error=passing()), Work(2), win_on="completion", on_error=ears.given()["on_error"]
+            )
+        assert [index for _, index in ears.errors] == [0]
+
+    async def test_who_listens_slowly_keeps_no_contender_from_starting(self):
+        """And the losers are stopped before he hears."""
+        ears, second = Ears(slow=True), Work(1, "second")
+        assert (
+            await race(Work(error=passing()), second, hedge_delay=5, on_error=ears.given()["on_error"])
+            == "second"
+        )
+        assert (second.began, len(ears.errors)) == ([0], 1)
+
+    async def test_a_fallback_tells_before_the_next_begins(self):
+        ears = Ears(slow=True)
+        first, second = Work(1, error=passing()), Work(1, "second")
+        assert await fallback(first, second, on_error=ears.given()["on_error"]) == "second"
+        assert (ears.errors, second.began) == ([(first.error, 0)], [2])
+
+    @pytest.mark.parametrize("combine", [race, fallback])
+    @pytest.mark.parametrize("raising", [ValueError("mine"), asyncio.CancelledError("mine")])
+    async def test_what_it_raises_changes_nothing_and_is_reported(self, combine, raising):
+        reported = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: reported.append(told["exception"]))
+        plan = combine(Work(error=passing()), Work(1, "second"), on_error=Ears(raising).given()["on_error"])
+        assert await plan == "second"
+        assert reported == [raising]
+
+    @pytest.mark.parametrize("combine", [race, fallback])
+    async def test_cancelled_from_outside_nobody_is_told_any_more(self, combine):
+        ears = Ears()
+        await cancelled_after(
+            0.5, combine(Work(1, error=passing()), Work(9), on_error=ears.given()["on_error"])
+        )
+        assert (ears.errors, others()) == ([], set())
+
+    @pytest.mark.parametrize("combine", [race, fallback])
+    def test_what_can_not_be_called_is_refused_by_name(self, combine):
+        with pytest.raises(ValueError, match="on_error is a function, not 5"):
+            combine(Work(), on_error=5)

@@ -1,10 +1,11 @@
 """sequence: one after another, all of them."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from streamer import Status, sequence
+from streamer import Status, in_thread, parallel, retry, sequence
 from streamer.errors import Category, ChildrenFailed, Skipped
 from streamer.operand import as_single
 from streamer.providers.registry import Registry
@@ -120,3 +121,50 @@ async def test_the_result_accounts_for_every_step():
     states = [child.status for child in result.each_child()]
     assert states == [Status.SUCCEEDED, Status.FAILED, Status.SKIPPED]
     assert now() == 1
+
+
+class TestHandingOnToFunctions:
+    """A function with a parameter is called with the previous answer; one that needs none is told nothing."""
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            lambda made: [made],
+            lambda made, times=1: [made] * times,
+            lambda made, *others, **named: [made, *others],
+            in_thread(lambda made: [made]),
+            retry(2)(lambda made: [made]),
+            partial(lambda times, made: [made] * times, 1),
+            Registry().declare(lambda request: [request.prompt], {"name": "asked"}),
+        ],
+    )
+    async def test_it_is_handed_on(self, told):
+        assert await sequence(lambda: "made", told, pass_result=True) == ["made", ["made"]]
+
+    async def test_an_async_one_awaits_it(self):
+        async def told(made):
+            return made + 1
+
+        assert await sequence(lambda: 1, told, told, pass_result=True) == [1, 2, 3]
+
+    async def test_so_is_what_stands_in_a_combinator_below(self):
+        plan = sequence(lambda: 3, parallel({"a": lambda n: n + 1, "b": lambda: "b"}), pass_result=True)
+        assert await plan == [3, {"a": 4, "b": "b"}]
+
+    async def test_none_is_an_answer_too(self):
+        assert await sequence(lambda: None, lambda made: [made], pass_result=True) == [None, [None]]
+
+    @pytest.mark.parametrize(
+        "plain", [lambda: "plain", lambda made="plain": made, lambda *made: "plain", dict]
+    )
+    async def test_one_that_needs_none_is_told_nothing(self, plain):
+        assert (await sequence(lambda: 1, plain, pass_result=True))[1] in ("plain", {})
+
+    async def test_unasked_nothing_is_handed_on(self):
+        with pytest.raises(ChildrenFailed, match="missing 1 required positional argument: 'made'"):
+            await sequence(lambda: 1, lambda made: made)
+
+    @pytest.mark.parametrize("demanding", [lambda made, other: made, lambda *, made: made])
+    async def test_one_that_asks_for_something_else_fails(self, demanding):
+        with pytest.raises(ChildrenFailed, match="missing"):
+            await sequence(lambda: 1, demanding, pass_result=True)
