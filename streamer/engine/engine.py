@@ -121,27 +121,9 @@ class Engine(Doors):
                     watched=watched,
                     chunks=chunks,
                 )
-        if task_id is None:
-            task_id = getattr(task, "id", None) or str(uuid4())
-        if type(task_id) is not str:
-            task_id = str(task_id)  # the id of a Struct of the user's may be a number
-        scope = Scope(task_id, self.cancel_grace)
-        scope.slots = self.slots
-        scope.listener = self.listener
-        scope.compile = self.compile
-        if self.of_tasks:
-            vars(scope).update(self.of_tasks)
-        if journal is not None:
-            scope.journal = journal
-            scope.park_after = self.park_after
-        if chunks is not None:
-            scope.chunks = chunks
-        step = Step(scope)
-        now = step.started = scope.loop.time()
-        if own:
-            step.task = task
-            if task.priority is not None:
-                step.priority = scope.priority = task.priority
+        step = self.begin(task, task_id, journal, chunks)
+        scope, task_id, now = step.scope, step.scope.task_id, step.scope.loop.time()
+        step.started = now
         if watched is not None:
             watched.step = step
         if received is None:
@@ -207,6 +189,32 @@ class Engine(Doors):
         if self.listener is not None:
             scope.emit(TaskEnded(result))
         return result
+
+    def begin(
+        self, task: Any, task_id: str | None, journal: TaskJournal | None, chunks: Chunks | None
+    ) -> Step:
+        """The first step of a task, in a scope of its own."""
+        if task_id is None:
+            task_id = getattr(task, "id", None) or str(uuid4())
+        if type(task_id) is not str:
+            task_id = str(task_id)  # the id of a Struct of the user's may be a number
+        scope = Scope(task_id, self.cancel_grace)
+        scope.slots = self.slots
+        scope.listener = self.listener
+        scope.compile = self.compile
+        if self.of_tasks:
+            vars(scope).update(self.of_tasks)
+        if journal is not None:
+            scope.journal = journal
+            scope.park_after = self.park_after
+        if chunks is not None:
+            scope.chunks = chunks
+        step = Step(scope)
+        if isinstance(task, TaskBase):
+            step.task = task
+            if task.priority is not None:
+                step.priority = scope.priority = task.priority
+        return step
 
     def cancel(self, task_id: str) -> bool:
         """End the tasks of that id that run now, as ``cancelled``; False if there are none.
