@@ -117,8 +117,11 @@ class Starting:
         if before is not None and before.log.origin != channel.log.origin:
             before = None  # another cluster, all of a sudden: those are other tasks
         beginning = channel.topic.beginning
+        low_water = held.marks.low_water or 0 if held is not None else 0
         for offset, task in before.notes.items() if before is not None else ():
             for which, (digest, position) in task.items() if unfinished(offset) else ():
+                if before is not None and (offset, which) in before.unheard and position < low_water:
+                    continue  # never settled: nothing was built on it, and where it lies its owner did not know
                 known = found.get(offset, {}).get(which)
                 if (known is None or known[0] != digest) and (
                     position >= beginning or not self.report.tampered
