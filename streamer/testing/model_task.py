@@ -45,6 +45,7 @@ class Task:
         "number",
         "opening",
         "over",
+        "parked",
         "report",
         "step",
     )
@@ -57,7 +58,7 @@ class Task:
         self.message: Message = memory.record.message
         self.step = self.number = 1
         self.noted: Attempt | None = None
-        self.calling = False
+        self.calling = self.parked = False
         self.over = memory.record.poison  # a dead letter needs no call
 
     def go_on(self) -> None:
