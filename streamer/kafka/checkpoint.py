@@ -131,10 +131,9 @@ class Checkpoint:
         marks = commit.marks
         return commit.frontier, commit.finished, marks.left, marks.trial, marks.level
 
-    @property
-    def trial(self) -> Trial | None:
-        """The trial that the broker knows of."""
-        return self.acknowledged.marks.trial if self.acknowledged is not None else None
+    def tells(self, trial: Trial | None) -> bool:
+        """Whether it is known that the broker has this trial; one from before it came back may still be there."""
+        return self.acknowledged is not None and self.acknowledged.marks.trial == trial
 
     @property
     def frontier(self) -> int | None:

@@ -28,7 +28,8 @@ class Dispatcher:
     behind this one. ``lanes`` keep key order.
 
     Invariants: ``waiting`` counts the records that were delivered, hold their key and have not begun; ``working``
-    those begun and not done, but for the parked.
+    those begun and not done, but for the parked; ``occupied`` those sent that are to begin, or run and are not parked,
+    also in partitions that are gone.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Dispatcher:
         self.outstanding = outstanding
         self.lanes = lanes
         self.journals = journals
-        self.trials = Trials(quarantine, committer, partitions, self.send)
+        self.trials = Trials(quarantine, committer, partitions, self.send, lambda: self.occupied)
         self.observer: abc.ObserverBase[Record] | None = None
         self.room = asyncio.Event()
         """Set when there is room, or something else has changed."""
-        self.waiting = self.working = self.parked = self.late = self.possible_duplicates = 0
+        self.waiting = self.working = self.parked = self.occupied = 0
+        self.late = self.possible_duplicates = 0
 
     @property
     def free(self) -> int:
@@ -84,6 +86,7 @@ class Dispatcher:
 
     def send(self, record: Record) -> None:
         assert self.observer is not None
+        self.occupied += 1
         self.observer.on_next(record)
 
     async def reached(self, record: Record) -> None:
@@ -101,6 +104,7 @@ class Dispatcher:
             record.work = asyncio.current_task()
             self.working += 1
             return True
+        self.occupied -= 1
         self.leave(record)
         return False
 
@@ -114,6 +118,7 @@ class Dispatcher:
         """All that it does is wait for long: it does not count until it goes on."""
         record.partition.park(record)
         self.working -= 1
+        self.occupied -= 1
         self.parked += 1
         self.room.set()
 
@@ -122,6 +127,7 @@ class Dispatcher:
         if record.partition.unpark(record):
             self.parked -= 1
             self.working += 1
+            self.occupied += 1
 
     # --- what becomes of them
 
@@ -134,6 +140,7 @@ class Dispatcher:
             self.parked -= 1
             self.leave(record)
             return False
+        self.occupied -= 1
         if record.partition.answer(record):
             return True
         self.late += 1

@@ -104,6 +104,7 @@ class Partition:
         self.suspended = False
         self.is_open = True
         self.checkpoint.resume()
+        self.suspicion.come_back()
         return self.ledger.begin_again()
 
     def deliver(self, messages: Sequence[ConsumerRecordLike], position: int) -> list[Record]:

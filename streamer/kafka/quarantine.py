@@ -71,7 +71,7 @@ class Member(Protocol):
 
     @property
     def occupied(self) -> int:
-        """How many tasks run."""
+        """How many tasks run, or may begin any moment."""
         ...
 
 

@@ -40,6 +40,11 @@ class Suspicion:
         """It was begun, and whoever reads it again is to know."""
         self.below = max(self.below, record.offset + 1)
 
+    def come_back(self) -> None:
+        """It was taken meanwhile, and others were tried: whoever was alone may have company by now."""
+        if self.trial is not None:
+            self.trial = self.trial._replace(alone=False)
+
     def review(self, frontier: int) -> None:
         """Whether the last suspect has ended."""
         if frontier >= self.below:

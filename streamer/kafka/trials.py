@@ -29,11 +29,13 @@ class Trials:
         committer: Committing,
         partitions: Callable[[], Iterable[Partition]],
         send: Callable[[Record], None],
+        occupied: Callable[[], int],
     ) -> None:
         self.quarantine = quarantine
         self.committer = committer
         self.partitions = partitions
         self.send = send
+        self.count = occupied
         self.loop = asyncio.get_running_loop()
         self.suspects: deque[Record] = deque()
         self.held: deque[Record] = deque()
@@ -50,8 +52,8 @@ class Trials:
 
     @property
     def occupied(self) -> int:
-        """How many tasks run."""
-        return sum(partition.running for partition in self.partitions())
+        """How many tasks run, or are on their way to: what was sent before there were suspects is not called back."""
+        return self.count()
 
     def take(self, record: Record) -> bool:
         """Whether it is kept here for now."""
@@ -117,7 +119,7 @@ class Trials:
         self.own = trial
         for partition in self.partitions():
             partition.put_on_trial(trial if partition is accused else None)
-        while any(p.is_open and p.checkpoint.trial != p.suspicion.trial for p in self.partitions()):
+        while any(p.is_open and not p.checkpoint.tells(p.suspicion.trial) for p in self.partitions()):
             self.committer.hurry()
             await self.committer.turns.wait()
 

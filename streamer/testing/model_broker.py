@@ -163,6 +163,8 @@ class Broker:
         elif kind == 2:
             text = text[:at]
         elif kind == 3:
+            if held.damaged:
+                return  # the same once more would mend it
             text = text[:at] + ("B" if text[at] == "A" else "A") + text[at + 1 :]
         elif kind == 4:
             text = "AQAAAYm" + text[7:]

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from streamer.kafka.record import Record
 from streamer.testing.factory import Factory
 from streamer.testing.model_broker import Broker
 from streamer.testing.model_commits import Commits
@@ -144,7 +145,7 @@ class Group:
         del worker.assigned[opening.partition.number]
         worker.trials.review()
 
-    def crash(self, index: int, *, by_message: bool = False) -> None:
+    def crash(self, index: int, *, by: Record | None = None) -> None:
         """All that a worker knew is gone, killed from outside or by a message that it ran."""
         worker, commits = self.workers[index]
         commits.abandon()
@@ -154,8 +155,8 @@ class Group:
         if not self.report.exactly_once:
             for record in worker.publishing:
                 record.message.results += self.random() < 0.5  # sent; nobody knows whether it arrived
-        if by_message:
-            self.starting.taken_down.update(opening.nonce for opening in worker.assigned.values())
+        if by is not None:
+            self.starting.taken_down |= {opening.nonce: by for opening in worker.assigned.values()}
         self.workers[index] = self._worker()
         for number, owner in enumerate(self.owners):
             if owner == index:
@@ -173,8 +174,10 @@ class Group:
             message.crashes += 1
         if message.crashes > MOST_CRASHES:
             raise Violation("poison", f"{offset} has taken {message.crashes} workers down")
+        if not crashed.record.work.parked:
+            self._check_charge(crashed.record, worker)
         self.report.poisoned += 1
-        self.crash(next(i for i, (each, _) in enumerate(self.workers) if each is worker), by_message=True)
+        self.crash(next(i for i, (each, _) in enumerate(self.workers) if each is worker), by=crashed.record)
 
     def recreate(self) -> None:
         """The topic is deleted and made anew."""
@@ -188,6 +191,20 @@ class Group:
         self.report.recreated += 1
 
     # --- inside
+
+    def _check_charge(self, record: Record, worker: Worker) -> None:
+        """Whom its worker calls alone, in what it has committed of open partitions, that is it."""
+        for number, opening in worker.assigned.items():
+            held = self.broker.committed[number]
+            if held is None or held.nonce != opening.nonce or not opening.opened or opening.deposed:
+                continue
+            if opening.acknowledged is None:
+                continue  # it has just come back, and says what it said before
+            trial, marks = held.marks.trial, held.marks
+            if trial is None or not trial.alone or not marks.began or marks.left:
+                continue
+            if (opening.partition, trial.offset) != (record.partition, record.offset):
+                raise Violation("poison", f"{record!r} has crashed, and {trial} of {number} was called alone")
 
     def _flush(self, opening: Opening, worker: Worker) -> None:
         """What was noted is durable before the partition may be somebody else's, if there is time for it."""

@@ -65,6 +65,8 @@ class Channel:
         self.random = random.random
         self.report = report
         self.notes: Notes = {}
+        self.unheard: set[tuple[int, Attempt]] = set()
+        """Those of them of which no answer was heard: its owner does not know where they are, if anywhere."""
         self.closed = False
         self.marked_late = False
         """Another marker of it came late: where its time began can only be told from its notes."""
@@ -102,14 +104,19 @@ class Channel:
             settled += self.write(0.0)
         return settled
 
-    def arrive(self, values: list[bytes]) -> int:
+    def arrive(self, values: list[bytes], *, heard: bool = False) -> int:
         """The broker appends them, whoever has the partition now."""
         base = self.topic.append(values)
         for position, value in enumerate(values, base):
             entry = decode(value)
             if isinstance(entry, Noted):
                 which = (entry.outcome.path, entry.outcome.number)
-                self.notes.setdefault(entry.offset, {})[which] = (entry.outcome.digest, position)
+                task = self.notes.setdefault(entry.offset, {})
+                if heard:
+                    self.unheard.discard((entry.offset, which))
+                elif which not in task:
+                    self.unheard.add((entry.offset, which))
+                task[which] = (entry.outcome.digest, position)
             elif entry is None:
                 raise Violation("journal", f"{value!r} can't be read")
         return base
@@ -125,6 +132,7 @@ class Channel:
         """Below it all is finished, and committed: to whoever comes next it makes no difference."""
         if len(self.notes) > 100:
             self.notes = {offset: task for offset, task in self.notes.items() if offset >= frontier}
+            self.unheard = {note for note in self.unheard if note[0] >= frontier}
 
     def check(self, unfinished: Callable[[int], bool]) -> None:
         """With nothing on its way, only so much is kept as is needed."""
@@ -141,7 +149,7 @@ class Channel:
         batch, self.batch = self.batch, []
         chance = self.random()
         if chance >= failing:
-            self.log.written(self.arrive(batch))
+            self.log.written(self.arrive(batch, heard=True))
             self.report.journaled += len(batch)
             return
         self.report.unjournaled += 1

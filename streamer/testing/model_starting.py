@@ -8,6 +8,7 @@ from streamer.kafka.journal.log import Log
 from streamer.kafka.journal.reading import owned
 from streamer.kafka.metadata import Restored
 from streamer.kafka.opening import Start
+from streamer.kafka.record import Record
 from streamer.testing.factory import Factory
 from streamer.testing.model_broker import Broker, Committed
 from streamer.testing.model_journal import A_FEW, Channel
@@ -29,8 +30,8 @@ class Starting:
         self.random = rng.random
         self.report = report
         self.broker = broker
-        self.taken_down: set[bytes] = set()
-        """The openings of workers that a message took down."""
+        self.taken_down: dict[bytes, Record] = {}
+        """The openings of workers that a message took down, and which."""
 
     def open(self, opening: Opening) -> bool:
         """Whether it is open now; False where somebody else had it meanwhile."""
@@ -117,8 +118,11 @@ class Starting:
         if before is not None and before.log.origin != channel.log.origin:
             before = None  # another cluster, all of a sudden: those are other tasks
         beginning = channel.topic.beginning
+        low_water = held.marks.low_water or 0 if held is not None else 0
         for offset, task in before.notes.items() if before is not None else ():
             for which, (digest, position) in task.items() if unfinished(offset) else ():
+                if before is not None and (offset, which) in before.unheard and position < low_water:
+                    continue  # never settled: nothing was built on it, and where it lies its owner did not know
                 known = found.get(offset, {}).get(which)
                 if (known is None or known[0] != digest) and (
                     position >= beginning or not self.report.tampered
@@ -163,10 +167,11 @@ class Starting:
                 raise Violation("poison", f"{after} is accused after {marks}")
         elif after is not None:
             raise Violation("poison", f"{after} is accused, and nobody was tried")
-        if counted and before is not None and held.nonce not in self.taken_down:
-            # Killed from outside, or cut off: from here that looks the same.
+        if counted and before is not None:
+            guilty = self.taken_down.get(held.nonce)
             suspect = opening.log.at(before.offset)
-            if suspect is not None:
+            if suspect is not None and (guilty is None or guilty.message is not suspect):
+                # Killed from outside, cut off, or by one that was parked: from here that looks the same.
                 suspect.unjust += 1
         self.report.unclean += 1
 

@@ -45,6 +45,7 @@ class Task:
         "number",
         "opening",
         "over",
+        "parked",
         "report",
         "step",
     )
@@ -57,7 +58,7 @@ class Task:
         self.message: Message = memory.record.message
         self.step = self.number = 1
         self.noted: Attempt | None = None
-        self.calling = False
+        self.calling = self.parked = False
         self.over = memory.record.poison  # a dead letter needs no call
 
     def go_on(self) -> None:
@@ -111,7 +112,8 @@ class Task:
     def _pay(self) -> None:
         which, message = (str(self.step), self.number), self.message
         durable = self.opening.channel.notes.get(message.offset, {})
-        if self.noted is not None and self.noted not in durable:
+        unheard = (message.offset, self.noted) in self.opening.channel.unheard
+        if self.noted is not None and (self.noted not in durable or unheard):
             raise Violation("paid_once", f"{self} begins, and {self.noted} is not durable")
         if which in message.promised and self.broker.claimed(self.opening) and not self.report.tampered:
             raise Violation("paid_once", f"{self} is paid again, and its answer was acknowledged")

@@ -42,7 +42,7 @@ class Trials:
 
     @property
     def occupied(self) -> int:
-        return sum(opening.partition.running for opening in self.worker.assigned.values())
+        return len(self.worker.running) + len(self.worker.ready)
 
     def review(self) -> None:
         suspects = self.suspects or self.watched
@@ -115,7 +115,7 @@ class Trials:
             partition = opening.partition
             partition.put_on_trial(trial if partition is accused else None)
             opening.began = opening.began or partition is accused
-            if partition.checkpoint.trial != partition.suspicion.trial:
+            if not partition.checkpoint.tells(partition.suspicion.trial):
                 whole = False
                 self.worker.hurried = opening
         return whole

@@ -116,6 +116,7 @@ class Worker(Results):
                 raise Crashed(record)
             task.answered(later=parks)
             if parks:
+                task.parked = True
                 task.memory.park()
                 return
             task.go_on()

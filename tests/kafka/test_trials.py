@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from streamer.kafka.dispatcher import Dispatcher
+from streamer.kafka.metadata import Trial
 from streamer.kafka.partition import Partition
 from streamer.kafka.quarantine import Quarantine
 from streamer.kafka.record import Record
@@ -50,7 +52,9 @@ class Court:
         self.partition = partition
         self.quarantine = Quarantine()
         self.answered: list[int] = []
-        self.trials = Trials(self.quarantine, Committer(partition), lambda: [partition], self.run)
+        self.trials = Trials(
+            self.quarantine, Committer(partition), lambda: [partition], self.run, lambda: partition.running
+        )
         self.quarantine.review()
 
     def run(self, record: Record) -> None:
@@ -98,3 +102,43 @@ async def test_only_whom_an_owner_before_accused_is_waited_for():
     assert court.partition.expects_suspects
     await until(lambda: len(court.answered) == 3)
     assert court.trials.loop.time() - began < PATIENCE
+
+
+async def test_a_suspect_is_not_alone_beside_one_that_was_sent_and_has_not_begun():
+    """A rebalance brings suspects while others wait for their slots: if one of those crashes, it is no other's fault."""
+    clean, suspect = Partition("tasks", 0), crashed()
+    assert clean.open(0)
+    assert clean.committed(clean.commit())
+    quarantine, sent = Quarantine(), []
+    committer = Committer(suspect)
+    dispatcher = Dispatcher(
+        committer, lambda: [clean, suspect], None, quarantine, outstanding=10, lanes=None, journals=None
+    )
+    dispatcher.observer = SimpleNamespace(on_next=sent.append)
+    (early,) = delivered(clean, 0)
+    dispatcher.enter(early)
+    quarantine.review()
+    first, second, *_ = delivered(suspect, 0, 1, 2, 3, 4)
+    dispatcher.enter(first)
+    await until(lambda: first in sent, 10)
+    assert suspect.checkpoint.tells(Trial(0, alone=False))
+    for record in (early, first):
+        assert dispatcher.begin(record)
+        assert dispatcher.answered(record)
+    dispatcher.enter(second)
+    await until(lambda: second in sent, 10)
+    assert suspect.checkpoint.tells(Trial(1, alone=True))
+    dispatcher.trials.close()
+
+
+async def test_nobody_is_tried_beside_one_whom_the_commit_before_a_rebalance_called_alone():
+    """The partition came back, and the broker has what it said before: that is taken back first."""
+    court = Court(crashed())
+    partition = court.partition
+    delivered(partition, 0, 1, 2, 3, 4)
+    await court.trials.write(partition, Trial(0, alone=True))
+    partition.suspend()
+    partition.resume()
+    assert partition.suspicion.trial == Trial(0, alone=False)
+    await court.trials.write(None, None)
+    assert partition.checkpoint.tells(None)

@@ -46,8 +46,8 @@ class Log:
 
     * What is settled is recalled: when ``settled(ticket)``, a restore from the ``low_water`` of that moment or
       of any later one finds the note, or a later one of that attempt, unless its task was forgotten.
-    * ``low_water`` is at or below every record that is needed: the last one written of an attempt of a task that
-      is not forgotten. Without any it is the end, as far as that is known.
+    * ``low_water`` is at or below every record that is needed: the last one of an attempt that is known to
+      be written, of a task that is not forgotten. Without any it is the end, as far as that is known.
     * Tickets are settled in their order, each once; nothing is written twice but what failed and what grew old.
     * The log stays short: with nothing waiting, all that is needed lies within the larger of ``few`` and `SHARE`
       times its number of records before the end.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from streamer.kafka.journal.entries import Entry, Epoch, decode
+from streamer.kafka.journal.entries import Entry, Epoch, Noted, decode
 from streamer.kafka.journal.lineage import counting
 from streamer.kafka.journal.log import Log
 from streamer.kafka.metadata import Restored
@@ -60,13 +60,21 @@ class Reading:
         if entry is None:
             self.unreadable += 1
             return
-        if entry.origin == self.log.origin and (isinstance(entry, Epoch) or self.unfinished(entry.offset)):
+        if entry.origin == self.log.origin and not self.repeats(entry):
             self.entries.append((position, entry))
+
+    def repeats(self, entry: Entry) -> bool:
+        """Whether it is of a finished task and tells nothing of whose time it was, either."""
+        if isinstance(entry, Epoch) or self.unfinished(entry.offset):
+            return False
+        before = self.entries[-1][1] if self.entries else None
+        return isinstance(before, Noted) and (before.nonce, before.marker) == (entry.nonce, entry.marker)
 
     def close(self) -> None:
         """All is read: the log remembers what counts."""
         for position, noted in counting(self.entries, self.log.nonce):
-            self.log.restore(position, noted)
+            if self.unfinished(noted.offset):
+                self.log.restore(position, noted)
         self.entries = []
 
 

@@ -86,6 +86,18 @@ def test_a_failed_batch_is_taken_again_before_what_came_later() -> None:
     assert serials(log.take(MUCH)) == [1, 2, 3]
 
 
+def test_a_note_whose_answer_was_lost_is_not_settled_until_it_is_written_again() -> None:
+    """It may be in the journal, where nobody knows: the low water may pass it, and nothing is built on it before."""
+    log = opened()
+    first, second = log.note(7, outcome(1)), log.note(8, outcome(2))
+    log.take(MUCH)
+    log.failed()  # they are at 1 and 2, if anywhere
+    assert serials(log.take(1)) == [1]
+    log.written(3)
+    assert (log.low_water, log.settled(first), log.settled(second)) == (3, True, False)
+    assert serials(log.take(MUCH)) == [2]
+
+
 def test_a_batch_holds_so_many_bytes_at_most_but_for_one_larger_record() -> None:
     log = opened()
     for serial in range(10):
