@@ -57,31 +57,6 @@ def remedy(operand: Any) -> str:
     return ""
 
 
-class Called(Single[Any]):
-    """A callable, which is called when its turn comes; one with a parameter is called with the previous answer."""
-
-    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
-        self.function = function
-        self.args = args
-
-    def given(self, previous: Any) -> Single[Any]:
-        return Called(self.function, previous) if not self.args and takes_one(self.function) else self
-
-    def at(self, step: Step) -> Coroutine[Any, Any, Any]:
-        step.again()
-        return call_function(step, self.function, *self.args)
-
-
-def takes_one(function: Callable[..., Any]) -> bool:
-    """Whether it has exactly one parameter that it can't do without, and that has a place."""
-    try:
-        parameters = signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    needed = [p.kind for p in parameters if p.default is p.empty and p.kind not in VARIADIC]
-    return len(needed) == 1 and needed[0] is not Parameter.KEYWORD_ONLY
-
-
 class Compiled(Single[Any]):
     """A task as a Single: what it means is the engine's to say, when it runs."""
 
@@ -111,6 +86,42 @@ class Compiled(Single[Any]):
         if self.previous is not None:
             single = single.given(self.previous)
         return await single.at(step)
+
+
+class Called(Single[Any]):
+    """A function to call: when it begins once more, its calls are the same calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def given(self, previous: Any) -> Single[Any]:
+        return Told(self.function, previous) if takes_one(self.function) else self
+
+    def at(self, step: Step) -> Coroutine[Any, Any, Any]:
+        step.again()
+        return call_function(step, self.function)
+
+
+class Told(Single[Any]):
+    """A function to call with the previous answer."""
+
+    def __init__(self, function: Callable[..., Any], previous: Any) -> None:
+        self.function = function
+        self.previous = previous
+
+    def at(self, step: Step) -> Coroutine[Any, Any, Any]:
+        step.again()
+        return call_function(step, self.function, self.previous)
+
+
+def takes_one(function: Callable[..., Any]) -> bool:
+    """Whether it has exactly one parameter that it can't do without, and that has a place."""
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    needed = [p.kind for p in parameters if p.default is p.empty and p.kind not in VARIADIC]
+    return len(needed) == 1 and needed[0] is not Parameter.KEYWORD_ONLY
 
 
 def again(run: Run[T]) -> Run[T]:

@@ -11,14 +11,23 @@ from typing import Any
 import pytest
 
 import streamer
-from streamer import Engine, Pool, Result, Single
+from streamer import Engine, Limit, Pool, Result, Single, Totals
 from streamer.decoding import Decoder
 from streamer.pool.stats import PoolStats
 from streamer.providers import default_registry, provider
 from tests.test_docs import ROOT, Block, blocks
 
 PAGES = sorted(path for path in (ROOT / "docs/migrating").glob("*.md") if path.stem != "index")
-OURS = {"Result": Result, "pool": Pool, "stats": PoolStats, "engine": Engine, "": Single}
+OURS = {
+    "Result": Result,
+    "pool": Pool(),
+    "stats": PoolStats,
+    "engine": Engine,
+    "totals": Totals,
+    "Limit": Limit(1),
+}
+CALLABLES = {*streamer.__all__, provider.__name__, *signature(streamer.retry).parameters}
+"""What is imported from ``streamer``, the providers, and the callbacks that a retry takes."""
 NAMES = {
     "l0": """
         Parallel.run parallel concurrency fail_fast on_progress on_complete on_error ParallelOptions ParallelResult
@@ -27,6 +36,7 @@ NAMES = {
         OperationPool worker_count execute drain shutdown get_queue_length get_active_workers get_stats
         total_executed total_succeeded total_failed total_duration PoolOptions shared_retry shared_timeout on_event
         context fallbacks Retry Timeout initial_token inter_token AggregatedTelemetry
+        total_tokens total_retries total_network_errors total_violations avg_tokens_per_second avg_time_to_first_token
     """,
     "dataknobs": """
         ParallelLLMExecutor max_concurrency default_retry execute execute_mixed execute_sequential pass_result
@@ -50,7 +60,7 @@ NAMES = {
     """,
 }
 CALLED = re.compile(r"^(?:(\w*)\.)?(\w+)\(")
-DOTTED = re.compile(r"^(Result|pool|stats|engine)\.(\w+)")
+DOTTED = re.compile(r"^(Result|pool|stats|engine|totals|Limit)\.(\w+)")
 
 
 def of(language: str) -> list[Any]:
@@ -84,20 +94,11 @@ def test_what_the_tables_name_of_ours_exists(page: Path) -> None:
         for code in re.findall(r"`([^`]+)`", row[1]) if len(row) > 1 else []:
             text = code.removeprefix("await ")
             if (dotted := DOTTED.match(text)) is not None:
-                assert hasattr(OURS[dotted[1]], dotted[2]) or dotted[2] in attributes(dotted[1]), code
-            elif (called := CALLED.match(text)) is not None and called[1] in (None, ""):
-                there = hasattr(Single, called[2]) if called[1] == "" else called[2] in callables()
-                assert there, code
-
-
-def attributes(of: str) -> set[str]:
-    """What only an object has, not its class."""
-    return set(vars(Pool())) if of == "pool" else set()
-
-
-def callables() -> set[str]:
-    """What is imported from ``streamer``, the providers, and the callbacks that a retry takes."""
-    return {*streamer.__all__, provider.__name__, *signature(streamer.retry).parameters}
+                assert hasattr(OURS[dotted[1]], dotted[2]), code
+            elif (called := CALLED.match(text)) is not None and called[1] is None:
+                assert called[2] in CALLABLES, code
+            elif called is not None and called[1] == "":
+                assert hasattr(Single, called[2]), code
 
 
 @pytest.mark.parametrize("block", of("python"))

@@ -26,7 +26,7 @@ from streamer.operand import CALLS, as_single, resolve
 from streamer.operators.hedging import Hedging
 from streamer.operators.retry import by_default
 from streamer.outcomes import result_of
-from streamer.providers.function import FunctionTarget
+from streamer.providers.function import FunctionTarget, targets
 from streamer.providers.registry import Registry, default_registry
 from streamer.results import Result
 from streamer.scope import CANCEL_GRACE, PARK_AFTER, Scope, own_cancellation
@@ -42,7 +42,8 @@ class Engine(Doors):
     """Answers tasks, with or without Kafka around it.
 
     ``answer`` is a topology's function from a task to a Single, a Task or a value; without it a task of the wire
-    means what it says. ``concurrency``, a number or a Limit that others share, is how many tasks run at once: further
+    means what it says. ``functions`` are those that tasks call by name, as ``@topology.function`` takes them or plain ones.
+    ``concurrency``, a number or a Limit that others share, is how many tasks run at once: further
     ones wait, by ``priority``, and a back-off lends its place to them. ``slots`` is the same for who holds a slot
     himself around each run. ``retry_budget`` is how many attempts beyond the first all calls of one task may make
     together, ``hedging`` what its hedged races know and may spend. ``cancel_grace`` is how many seconds a cancelled
@@ -56,7 +57,7 @@ class Engine(Doors):
         self,
         answer: Callable[[Any], Any] | None = None,
         *,
-        functions: Mapping[str, FunctionTarget] | None = None,
+        functions: Mapping[str, FunctionTarget | Callable[..., Any]] | None = None,
         providers: Registry = default_registry,
         retry: Retry | int | None = None,
         retry_budget: int | None = None,
@@ -89,7 +90,7 @@ class Engine(Doors):
         """Ids of tasks that are answered as cancelled, without a call."""
         self.strays = 0
         """Tasks that have their results while something of theirs still runs: it could not be cancelled."""
-        self.compile = Compiler(providers, functions or {}, retry).compile
+        self.compile = Compiler(providers, targets(functions or {}), retry).compile
 
     async def run(
         self,

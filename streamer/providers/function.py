@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import Any
+from typing import Any, cast
 
 from streamer.call import Call
 from streamer.clocks import tightest
@@ -86,6 +86,19 @@ class FunctionTarget:
         """End its processes that have nothing to do; they are made anew when needed."""
         if self.processes is not None:
             await asyncio.to_thread(self.processes.close)
+
+
+def targets(functions: Mapping[str, FunctionTarget | Callable[..., Any]]) -> Mapping[str, FunctionTarget]:
+    """Functions by the names that tasks call them by; plain ones as targets."""
+    if all(isinstance(function, FunctionTarget) for function in functions.values()):
+        return cast("Mapping[str, FunctionTarget]", functions)  # a topology's, to which others may be added
+    for name, function in functions.items():
+        if not callable(function):
+            raise SettingsError(f"functions: {name!r} is {function!r}, which can't be called.")
+    return {
+        name: function if isinstance(function, FunctionTarget) else FunctionTarget(function, name)
+        for name, function in functions.items()
+    }
 
 
 class FunctionCall(Call):

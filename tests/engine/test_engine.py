@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from streamer import fallback, parallel, race, retry, sequence, timeout
+from streamer import fallback, function, parallel, race, retry, sequence, timeout
 from streamer.engine import Engine
-from streamer.errors import CallFailed, Category, ChildrenFailed
+from streamer.errors import CallFailed, Category, ChildrenFailed, SettingsError
 from streamer.events import AttemptEnded, AttemptStarted, RetryScheduled, TaskEnded
 from streamer.providers.function import FunctionTarget
 from streamer.providers.protocol import Request, Response
@@ -343,6 +343,19 @@ class TestTasks:
     async def test_or_singles(self):
         result = await Engine().run(race(lambda: 1), task_id="t")
         assert (result.kind, result.value, len(result.children)) == ("race", 1, 1)
+
+    async def test_may_call_functions_that_the_engine_alone_knows(self):
+        """A script needs no topology for them."""
+
+        async def double(n):
+            return 2 * n
+
+        functions = {"double": double, "half": FunctionTarget(lambda n: n / 2, "half", run_in="loop")}
+        engine = Engine(functions=functions)
+        result = await engine.run(parallel(function("double", 21), function("half", 42)))
+        assert result.value == [42, 21]
+        with pytest.raises(SettingsError, match="functions: 'text' is 'double', which can't be called"):
+            Engine(functions={"text": "double"})
 
     async def test_or_callables(self):
         result = await Engine().run(lambda: race(lambda: 1), task_id="t")
