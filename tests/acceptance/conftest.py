@@ -26,7 +26,7 @@ async def produced(broker: Broker, tasks: Tasks) -> Tasks:
     rig = Rig(broker.bootstrap_servers, f"acceptance-{uuid4().hex[:8]}")
     async with rig.worker(acceptance(rig.name)):
         await rig.produce([{"id": name, **task} for name, task in tasks.items()])
-        results = await rig.read(len(tasks), distinct=True)
+        results = await rig.read(len(tasks), seconds=30, distinct=True)
     assert rig.warnings == []
     return {result.value["task_id"]: result.value for result in results}
 
