@@ -11,6 +11,7 @@ from streamer import (
     Engine,
     Limit,
     Pool,
+    Progress,
     Topology,
     batched,
     concurrent_map,
@@ -130,6 +131,14 @@ FIELDS: dict[str, tuple[Any, str, tuple[str, tuple[Any, ...]]]] = {
     "Pool queue": (Pool, "queue", COUNT),
     "Pool retry": (Pool, "retry", COUNT),
     "Pool timeout": (Pool, "timeout", SECONDS),
+    "Progress weight": (lambda **s: Progress("all", **s), "weight", ("above 0", (0, -1, inf, *NUMBERS))),
+    "Progress total": (lambda **s: Progress("all", **s), "total", DELAY),
+    "Progress advance": (lambda **s: Progress("all").advance(**s), "amount", DELAY),
+    "Progress values": (
+        lambda **s: Progress("all").values(**s),
+        "every",
+        ("above 0", (0, -1, inf, *NUMBERS)),
+    ),
     "Topology concurrency": (topology, "concurrency", COUNT),
     "Topology outstanding": (topology, "outstanding", COUNT),
     "Topology partitions": (topology, "partitions", COUNT),
@@ -319,11 +328,11 @@ def test_x29_what_cannot_be_run_is_refused_before_anything_runs(make, operand):
         make(operand)
 
 
-VALUES = {"Chunk", "Result", "Status", "__version__"}
+VALUES = {"Chunk", "Result", "Status", "Totals", "__version__"}
 """What is made, and takes no settings."""
 JUDGED = {case.split()[0] for case in (*FIELDS, *CHOICES, *CONFLICTS, *UNKNOWN, *OPERANDS)}
 
 
 def test_x29_nothing_that_is_public_is_left_out():
     rest = set(streamer.__all__) - VALUES - {name.rstrip(",") for name in JUDGED}
-    assert rest == {"Single", "run"}, "which take no settings either"
+    assert rest == {"Single", "aggregate", "run"}, "which take no settings either"
