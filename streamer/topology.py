@@ -13,6 +13,7 @@ import msgspec
 from reactivex import Observable
 
 from streamer.engine import Engine
+from streamer.engine.judging import judged_hedging
 from streamer.errors import SettingsError
 from streamer.events import Listener
 from streamer.limits import Limit
@@ -83,7 +84,7 @@ class Topology:
         self.output = output
         self.retry = by_default(retry, f"Topology {name or input!r}")
         self.retry_budget = affordable(retry_budget)
-        self.hedging = hedging
+        self.hedging = judged_hedging(hedging, f"Topology {name or input!r}")
         limit = settings.get("concurrency")
         self.limit = limit if isinstance(limit, Limit) else None
         """What it shares with others of its process, where it was given a Limit."""

@@ -14,6 +14,7 @@ from streamer.blocking import LONG, note
 from streamer.chunks import Chunks
 from streamer.engine.compile import Compiler
 from streamer.engine.doors import Doors
+from streamer.engine.judging import judged_hedging, seconds
 from streamer.engine.running import BY_ID, Running, absorb
 from streamer.errors import Cancelled, Category, ChildrenFailed, SettingsError, TimedOut
 from streamer.events import Listener, TaskEnded, TaskJournal
@@ -73,7 +74,7 @@ class Engine(Doors):
         self.providers = providers
         retry = by_default(retry, "Engine")
         self.retry_budget = affordable(retry_budget)
-        given = {"retry": retry, "retries_left": self.retry_budget, "hedging": hedging}
+        given = {"retry": retry, "retries_left": self.retry_budget, "hedging": judged_hedging(hedging, "Engine")}
         self.of_tasks = {name: value for name, value in given.items() if value is not None}
         """What each task's scope is told."""
         if concurrency is not None and slots is not None:
@@ -83,8 +84,8 @@ class Engine(Doors):
         self.slots = slots if concurrency is None else limit_of(concurrency, "concurrency of an Engine")
         self.telling = Telling(listener)
         self.listener = self.telling.tell if self.telling else None
-        self.cancel_grace = cancel_grace
-        self.park_after = park_after
+        self.cancel_grace = seconds("cancel_grace", cancel_grace)
+        self.park_after = seconds("park_after", park_after)
         self.running = Running()
         self.unwanted: Container[str] = ()
         """Ids of tasks that are answered as cancelled, without a call."""
@@ -240,8 +241,8 @@ class Engine(Doors):
         try:
             began = step.scope.loop.time()
             plan = self.answer(task)
-            if (seconds := step.scope.loop.time() - began) > LONG:
-                note(self.answer, seconds)
+            if (took := step.scope.loop.time() - began) > LONG:
+                note(self.answer, took)
             if isinstance(plan, CALLS):
                 return await as_single(plan).at(step)
             return await resolve(step, plan)

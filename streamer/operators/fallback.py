@@ -35,7 +35,7 @@ def fallback(
         raise ValueError("fallback() needs at least one candidate.")
     singles = [as_single(candidate) for candidate in candidates]
     told = Callbacks(None, None, on_error).error
-    accepted = None if on is None else categories(on)
+    accepted = None if on is None else categories("on", on)
 
     async def run(step: Step) -> Any:
         step.combines = True

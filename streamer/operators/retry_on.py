@@ -27,7 +27,7 @@ def chooser(retry_on: RetryOn | None) -> Wanted:
     for kind in types:
         if not issubclass(kind, Exception):
             raise ValueError(f"retry_on: {kind.__name__} is no Exception; cancellation is never retried.")
-    wanted = categories(item for item in retry_on if not isinstance(item, type))
+    wanted = categories("retry_on", (item for item in retry_on if not isinstance(item, type)))
     return lambda error: isinstance(error, types) or category_of(error) in wanted
 
 
@@ -36,9 +36,9 @@ def passes(error: Exception) -> bool:
     return category_of(error) in RETRIED
 
 
-def categories(names: Iterable[Category | str]) -> frozenset[Category]:
+def categories(setting: str, names: Iterable[Category | str]) -> frozenset[Category]:
     """Error categories by their names; a name alone is one of them."""
     try:
         return frozenset(Category(name) for name in ((names,) if isinstance(names, str) else names))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{error}; error categories are {', '.join(Category)}.") from error
+        raise ValueError(f"{setting}: {error}; error categories are {', '.join(Category)}.") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from math import isfinite
+from math import inf, isfinite
 from types import TracebackType
 from typing import Any, Self
 
@@ -76,7 +76,7 @@ class Node:
 
     @total.setter
     def total(self, total: float | None) -> None:
-        if total is not None and (isinstance(total, bool) or not 0 <= total < float("inf")):
+        if total is not None and not amounts(total):
             raise ValueError(f"total is a number of at least 0, or None, not {total!r}.")
         self._total = total
 
@@ -86,7 +86,7 @@ class Node:
 
     def advance(self, amount: float = 1) -> None:
         """So much more is done; before it has begun, it begins."""
-        if isinstance(amount, bool) or not 0 <= amount < float("inf"):
+        if not amounts(amount):
             raise ValueError(f"amount is a number of at least 0, not {amount!r}.")
         self.start()
         if not self.over:
@@ -230,6 +230,11 @@ def positive(what: str, number: float) -> float:
     ):
         raise ValueError(f"{what} is a number above 0, not {number!r}.")
     return number
+
+
+def amounts(number: Any) -> bool:
+    """Whether it is a number of at least 0."""
+    return isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < inf
 
 
 def running_clock() -> Callable[[], float]:
