@@ -74,7 +74,11 @@ class Engine(Doors):
         self.providers = providers
         retry = by_default(retry, "Engine")
         self.retry_budget = affordable(retry_budget)
-        given = {"retry": retry, "retries_left": self.retry_budget, "hedging": judged_hedging(hedging, "Engine")}
+        given = {
+            "retry": retry,
+            "retries_left": self.retry_budget,
+            "hedging": judged_hedging(hedging, "Engine"),
+        }
         self.of_tasks = {name: value for name, value in given.items() if value is not None}
         """What each task's scope is told."""
         if concurrency is not None and slots is not None:
