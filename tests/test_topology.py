@@ -81,7 +81,7 @@ def test_a_retry_that_is_none(retry: Any) -> None:
     """It is a Retry, or how many attempts."""
     for made in (lambda: Topology("questions", "answers", retry=retry), lambda: Engine(retry=retry)):
         with pytest.raises(
-            SettingsError, match=r"retry is how many attempts in all, from 1, or a streamer.Retry"
+            SettingsError, match=r"retry is how many attempts in all, at least 1, or a streamer.Retry"
         ):
             made()
     assert Topology("questions", "answers", retry=3).retry == Retry(max_attempts=3)

@@ -214,7 +214,7 @@ def by_default(given: Retry | int | None, whose: str) -> Retry | None:
         return checked(msgspec.structs.asdict(given))
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise SettingsError(
-            f"{whose}: retry is how many attempts in all, from 1, or a streamer.Retry, not {given!r}."
+            f"{whose}: retry is how many attempts in all, at least 1, or a streamer.Retry, not {given!r}."
         )
     return Retry(max_attempts=given)
 

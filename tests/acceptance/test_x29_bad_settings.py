@@ -120,6 +120,7 @@ FIELDS: dict[str, tuple[Any, str, tuple[str, tuple[Any, ...]]]] = {
     "ExtraCalls minimum": (ExtraCalls, "minimum", COUNT_OR_NONE),
     "ExtraCalls window": (ExtraCalls, "window", SECONDS),
     "Engine concurrency": (Engine, "concurrency", COUNT),
+    "Engine retry": (Engine, "retry", COUNT),
     "Engine retry_budget": (Engine, "retry_budget", COUNT_OR_NONE),
     "Engine cancel_grace": (Engine, "cancel_grace", DELAY),
     "Engine park_after": (Engine, "park_after", DELAY),
@@ -142,6 +143,7 @@ FIELDS: dict[str, tuple[Any, str, tuple[str, tuple[Any, ...]]]] = {
     "Topology concurrency": (topology, "concurrency", COUNT),
     "Topology outstanding": (topology, "outstanding", COUNT),
     "Topology partitions": (topology, "partitions", COUNT),
+    "Topology retry": (topology, "retry", COUNT),
     "Topology retry_budget": (topology, "retry_budget", COUNT_OR_NONE),
     "Topology drain_timeout": (topology, "drain_timeout", DELAY),
     "Topology park_after": (topology, "park_after", DELAY),
@@ -204,17 +206,21 @@ CHOICES = {
     "Topology delivery": (topology, {"delivery": "at-most-once"}, "at-least-once or exactly-once"),
     "Topology ordering": (topology, {"ordering": "total"}, "none or key"),
     "Topology hedging": (topology, {"hedging": 0.1}, "Hedging"),
-    "Engine retry": (Engine, {"retry": 3}, "streamer.tasks.Retry"),
+    "Engine retry": (Engine, {"retry": "exponential"}, "streamer.Retry"),
+    "Engine functions": (Engine, {"functions": {"double": 2}}, "'double' is 2, which can't be called"),
     "Engine hedging": (Engine, {"hedging": 0.1}, "Hedging"),
-    "Topology retry": (topology, {"retry": 3}, "streamer.tasks.Retry"),
+    "Topology retry": (topology, {"retry": {"max_attempts": 3}}, "streamer.Retry"),
     "@topology.function run_in": (of_a_topology, {"run_in": "gpu"}, "'thread', 'process' or 'loop'"),
     "@topology.function retry_on": (of_a_topology, {"retry_on": (3,)}, "exception types"),
     "limited": (positional(limited, "limit"), {"limit": 5}, "takes a Limit"),
     "hooks of parallel": (lambda **s: parallel(work, **s), {"on_progress": 3}, "on_progress is a function"),
     "hooks of map": (mapped, {"on_error": "log"}, "on_error is a function"),
+    "hooks of race": (raced, {"on_error": 3}, "on_error is a function"),
+    "hooks of fallback": (lambda **s: fallback(work, **s), {"on_error": 3}, "on_error is a function"),
     "hooks of retry": (retry, {"on_retry": 3}, "on_retry is a function"),
     "predicates of retry": (retry, {"retry_if_result": True}, "retry_if_result is a function"),
     "batched journal": (in_pairs, {"journal": 1}, "true or false"),
+    "provider parameters": (provider, {"parameters": "temperature=0"}, "a mapping of names"),
     "provider journal": (provider, {"journal": "yes"}, "true or false"),
 }
 
@@ -328,8 +334,8 @@ def test_x29_what_cannot_be_run_is_refused_before_anything_runs(make, operand):
         make(operand)
 
 
-VALUES = {"Chunk", "Result", "Status", "Totals", "__version__"}
-"""What is made, and takes no settings."""
+VALUES = {"Chunk", "Message", "Result", "Retry", "Status", "Timeouts", "Totals", "__version__"}
+"""What is made, and takes no settings; or is judged by whom it is given to."""
 JUDGED = {case.split()[0] for case in (*FIELDS, *CHOICES, *CONFLICTS, *UNKNOWN, *OPERANDS)}
 
 
