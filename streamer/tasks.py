@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
+import msgspec
 from msgspec import Meta, Struct, field
 
 from streamer.errors import Category
@@ -18,10 +19,21 @@ StepId = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$(?!\n)")]
 Require = Literal["all", "any", "none"] | Annotated[int, Meta(ge=0)]
 Reduce = Literal["sum", "count", "concat", "merge"]
 Backoff = Literal["fixed", "linear", "exponential", "jitter", "decorrelated"]
+BACKOFFS = frozenset(get_args(Backoff))
+CATEGORIES = frozenset(Category)
+NUMBERS = frozenset({int, float})
 
 
 class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A part of a task: nothing that the wire does not know gets in."""
+
+
+def judge(made: Strict) -> None:
+    """Refuse what decoding refuses: made by hand, a Struct takes anything."""
+    try:
+        msgspec.convert(msgspec.structs.asdict(made), type(made))
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{type(made).__name__}: {error}") from None
 
 
 class Retry(Strict, frozen=True, kw_only=True):
@@ -35,6 +47,23 @@ class Retry(Strict, frozen=True, kw_only=True):
     jitter: Annotated[float, Meta(ge=0, le=1)] = 0.1
     retry_on: tuple[Category, ...] | None = None
 
+    def __post_init__(self) -> None:
+        if not (
+            type(self.max_attempts) is int
+            and self.max_attempts >= 1
+            and type(self.initial_delay) in NUMBERS
+            and 0 <= self.initial_delay <= YEAR
+            and type(self.max_delay) in NUMBERS
+            and 0 <= self.max_delay <= YEAR
+            and type(self.multiplier) in NUMBERS
+            and 1 <= self.multiplier <= 1_000
+            and type(self.jitter) in NUMBERS
+            and 0 <= self.jitter <= 1
+            and self.backoff in BACKOFFS
+            and ((type(self.retry_on) is tuple and CATEGORIES.issuperset(self.retry_on)) or not self.retry_on)
+        ):
+            judge(self)
+
 
 class Timeouts(Strict, frozen=True, kw_only=True):
     """The five clocks of a model call, in seconds."""
@@ -44,6 +73,11 @@ class Timeouts(Strict, frozen=True, kw_only=True):
     connect: Seconds | None = None
     first_token: Seconds | None = None
     between_tokens: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        for clock in (self.attempt, self.queue, self.connect, self.first_token, self.between_tokens):
+            if clock is not None and not (type(clock) in NUMBERS and 0 < clock <= YEAR):
+                judge(self)
 
 
 class Message(Strict, frozen=True, kw_only=True):

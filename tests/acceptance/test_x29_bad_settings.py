@@ -35,7 +35,7 @@ from streamer.operators.deadline import deadline
 from streamer.operators.hedging import Hedging
 from streamer.providers.registry import Registry
 from streamer.providers.simulated import Simulated
-from streamer.tasks import Retry
+from streamer.tasks import Retry, Timeouts
 
 
 def work() -> None:
@@ -101,6 +101,13 @@ FIELDS: dict[str, tuple[Any, str, tuple[str, tuple[Any, ...]]]] = {
     "retry max_delay": (retry, "max_delay", DELAY),
     "retry multiplier": (retry, "multiplier", (">= 1", (0, -1, inf, *NUMBERS))),
     "retry jitter": (retry, "jitter", ("0|1", (-0.1, 1.1, inf, *NUMBERS))),
+    "Retry max_attempts": (Retry, "max_attempts", COUNT),
+    "Retry initial_delay": (Retry, "initial_delay", DELAY),
+    "Retry max_delay": (Retry, "max_delay", DELAY),
+    "Retry multiplier": (Retry, "multiplier", (">= 1", (0, -1, inf, *NUMBERS))),
+    "Retry jitter": (Retry, "jitter", ("0|1", (-0.1, 1.1, inf, *NUMBERS))),
+    "Timeouts attempt": (Timeouts, "attempt", SECONDS),
+    "Timeouts queue": (Timeouts, "queue", SECONDS),
     "timeout seconds": (lambda attempt: timeout(attempt), "attempt", SECONDS),
     "timeout queue": (timeout, "queue", SECONDS),
     "timeout connect": (timeout, "connect", SECONDS),
