@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import asdict
 
 from streamer.forms import known_only
 from streamer.limits import Limit
 from streamer.providers.function import FunctionTarget
-from streamer.tasks import Function, Llm, TaskBase
+from streamer.tasks import Function, Llm, Retry, TaskBase, Timeouts
 
 K = TypeVar("K", bound=TaskBase)
 
@@ -57,6 +58,10 @@ def checked(kind: type[K], fields: dict[str, Any]) -> K:
     name = kind.__struct_config__.tag
     if type(fields.get("retry")) is int:
         fields = {**fields, "retry": {"max_attempts": fields["retry"]}}
+    # values of these are judged with the task: nobody has when they were made
+    fields = {
+        name: asdict(part) if isinstance(part, Retry | Timeouts) else part for name, part in fields.items()
+    }
     known_only(str(name), kind, fields)
     try:
         return msgspec.convert({"kind": name, **fields}, kind)

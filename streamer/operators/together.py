@@ -91,11 +91,7 @@ class Together(Rolling):
                     break
                 await self.roused()
         finally:
-            try:
-                await self.stop()
-            finally:
-                rest = self.close()
-                step.value = self.finished()
+            rest = await self.wound_up()
         for index, child in enumerate(rest, self.begun):
             child.skipped = why = "A sibling failed before it began."
             self.fails(index, Skipped(why))
@@ -145,17 +141,34 @@ class Together(Rolling):
         if self.plan.callbacks.wanted:
             self.untold.append((index, None, error))
 
-    def close(self) -> list[Step]:
-        """Close the input; the steps of those that never began, where it is known how many there were."""
-        left: list[Step] = []
+    async def wound_up(self) -> list[Step]:
+        """Stop, and give the steps of those that never began; what there was is seen even if the grace is too short."""
+        self.halted = True
+        rest: list[Step] = []
         try:
-            if self.plan.total is not None and not self.exhausted:
-                while (item := self.reading.take()) is not END:
-                    index = self.begun + len(left)
-                    left.append(self.step.child(self.key(index), self.plan.make(item, index)))
-                    self.kept.begin()
+            if self.running:
+                rest = self.left()
+                self.step.value = self.finished()
         finally:
-            self.reading.close()
+            try:
+                await self.stop()
+            finally:
+                try:
+                    rest += self.left()
+                finally:
+                    self.reading.close()
+                    self.step.value = self.finished()
+        return rest
+
+    def left(self) -> list[Step]:
+        """The steps of those that never begin, where it is known how many there are."""
+        left: list[Step] = []
+        if self.plan.total is not None and not self.exhausted:
+            while (item := self.reading.take()) is not END:
+                index = self.begun + len(left)
+                left.append(self.step.child(self.key(index), self.plan.make(item, index)))
+                self.kept.begin()
+            self.exhausted = True
         return left
 
     async def tell(self) -> None:

@@ -50,9 +50,12 @@ def state_of(step: Step, root: bool = False) -> State:
         return State.CANCELLED if step.scope.closed else State.RUNNING
     if step.started is None:
         return State.WAITING if step.skipped is None else State.SKIPPED
-    if step.finished is None:
+    if step.finished is None and not step.scope.closed:
         return State.RUNNING
-    return State(status_of(child_error(step) if step.error is not None else None, step).value)
+    failed = (
+        step.finished is None or step.error is not None
+    )  # what outlives its task is told of as in the result
+    return State(status_of(child_error(step) if failed else None, step).value)
 
 
 def below(step: Step) -> Iterator[tuple[Key, Step]]:

@@ -290,6 +290,43 @@ def test_x29_settings_that_contradict_each_other(make, says):
         make()
 
 
+GIVEN = {
+    "retry": retry,
+    "Engine": lambda policy: Engine(retry=policy),
+    "Topology": lambda policy: topology(retry=policy),
+    "Pool": lambda policy: Pool(retry=policy),
+    "llm": lambda policy: llm("?", retry=policy),
+    "function": lambda policy: function("f", retry=policy),
+}
+POLICIES = {
+    "max_attempts": Retry(max_attempts=0),
+    "initial_delay": Retry(initial_delay=nan),
+    "max_delay": Retry(max_delay=-1),
+    "multiplier": Retry(multiplier=0.5),
+    "jitter": Retry(jitter=2),
+    "backoff": Retry(backoff="quadratic"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("give", GIVEN.values(), ids=GIVEN)
+@pytest.mark.parametrize(("field", "policy"), POLICIES.items(), ids=POLICIES)
+def test_x29_a_policy_is_judged_by_whoever_is_given_it(give, field, policy):
+    with pytest.raises(ValueError, match=field):
+        give(policy)
+
+
+@pytest.mark.parametrize("clock", ["attempt", "queue", "connect", "first_token", "between_tokens"])
+@pytest.mark.parametrize("seconds", [0, -1, nan, inf, True])
+@pytest.mark.parametrize(
+    "give",
+    [lambda clocks: Pool(timeout=clocks), lambda clocks: llm("?", timeout=clocks)],
+    ids=["Pool", "llm"],
+)
+def test_x29_so_are_clocks(give, seconds, clock):
+    with pytest.raises(ValueError, match=clock):
+        give(Timeouts(**{clock: seconds}))
+
+
 UNKNOWN = {
     "retry": (lambda: retry(attempts=3), "attempts"),
     "Topology": (lambda: topology(concurency=3), "concurency"),

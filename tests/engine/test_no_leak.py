@@ -243,7 +243,7 @@ def numbered(attempts: list[str]) -> None:
     assert all(sorted(numbers) == list(range(1, len(numbers) + 1)) for numbers in places.values())
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=400)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
 @given(PLANS, st.none() | st.sampled_from([0, 0.25, 1, 2.5]), st.none() | st.sampled_from([0.5, 3]))
 async def test_whatever_is_nested_in_what(spec, cancelled_after, until):
     """Cancelled from outside or not, with a deadline or without."""

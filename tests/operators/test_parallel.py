@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from streamer import Status, parallel, retry
+from streamer import Status, map, parallel, race, retry, timeout
 from streamer.errors import Cancelled, Category, ChildrenFailed, Skipped
 from streamer.operand import as_single
 from tests.operators.doubles import (
@@ -243,3 +243,19 @@ class TestReduce:
     def test_anything_else_is_refused(self):
         with pytest.raises(ValueError, match="reduce"):
             parallel(Work(), reduce="average")
+
+
+@pytest.mark.parametrize("kind", ["parallel", "map"])
+async def test_ended_while_a_child_outlives_the_grace_its_result_accounts_for_all(kind):
+    """What had ended has its value, what had not begun was skipped, whatever the one in between goes on to do."""
+    stubborn = Stubborn()
+    works = [Work(0, "a"), stubborn, Work(1, "c")]
+    both = parallel(*works, concurrency=1) if kind == "parallel" else map(as_single, works, concurrency=1)
+    result = await result_of(timeout(1)(race(both)))
+    assert now() == 2
+    (group,) = result.children
+    assert [child.status for child in group.children] == ["succeeded", "cancelled", "skipped"]
+    assert group.value == ["a", None, None]
+    stubborn.release.set()
+    await asyncio.sleep(1)
+    assert not others()

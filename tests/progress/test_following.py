@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,11 @@ from streamer import Progress, map, parallel, race, retry, sequence
 from streamer.engine import Engine
 from streamer.errors import CallFailed
 from streamer.limits import Limit
+from streamer.operators.deadline import deadline
 from streamer.progress import Snapshot, State
 from streamer.providers.registry import Registry
 from tests.engine.test_properties import COMMON, PLANS, World, lazy, settled
-from tests.operators.doubles import Work, now, others
+from tests.operators.doubles import Stubborn, Work, now, others
 from tests.progress.test_node import every, goes_on, holds
 
 pytestmark = pytest.mark.virtual_time
@@ -186,6 +188,17 @@ async def test_values_are_sampled_until_the_end():
     assert [snapshot.fraction for snapshot in found] == [0, 0, 0, 0.5, 0.5, 1]
     assert [snapshot.over for snapshot in found] == [False] * 5 + [True]
     assert others() == set()
+
+
+async def test_what_outlives_its_task_is_told_of_as_in_the_result():
+    """A call that its deadline ended was timed out, though it has not ended yet."""
+    progress, stubborn = Progress("task"), Stubborn()
+    plan = deadline(datetime.now(UTC) + timedelta(seconds=1))(parallel(stubborn))
+    result = await started(plan, progress)
+    assert stubborn.alive == 1
+    assert states(progress.snapshot()) == [child.status for child in result.children] == ["timed_out"]
+    stubborn.release.set()
+    await asyncio.sleep(1)
 
 
 async def test_who_looks_no_more_leaves_nothing_behind():
