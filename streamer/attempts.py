@@ -42,7 +42,7 @@ def let_go(step: Step, key: int | str) -> None:
     assert children is not None
     child = children.pop(key)
     step.dropped += 1
-    if not (child.attempts or child.calls or child.children):
+    if not (child.attempts or child.calls or child.children or child.most):
         return
     step.most = max(step.most, highest(child))
     usage, cost = step.let_go

@@ -426,3 +426,11 @@ async def test_in_a_sequence_each_is_told_the_answer_before():
     ask = Registry().declare(answer, {"name": "model"})
     await sequence(ask("one"), map(lambda item: ask(item), ["two", "three"]), pass_result=True)
     assert asked == [["one"], ["one", "two"], ["one", "three"]]
+
+
+async def test_what_a_map_in_a_map_has_cost_is_in_the_usage_though_neither_keeps_its_children():
+    model = Registry().declare("simulated:m?latency=1", {})
+    nested = map(lambda _: map(lambda word: model(word), iter(["word", "word"])), iter(range(2)))
+    result = await result_of(nested)
+    assert result.value == [["word", "word"], ["word", "word"]]
+    assert result.usage == Usage(input_tokens=4, output_tokens=4)
