@@ -63,8 +63,9 @@ def test_show_says_all_of_one_and_what_to_do(letters: Letters, on: Run) -> None:
             'value (12 bytes)\n{\n  "id": "t1"\n}\n',
         ):
             assert said in done.out
-    missing = on("dead-letters", "show", "9", "--topic", letters.topic)
-    assert (missing.code, "There is no dead letter 0-9" in missing.one_line) == (2, True)
+    for address, named in (("9", "0-9"), ("7-0", "7-0")):
+        missing = on("dead-letters", "show", address, "--topic", letters.topic)
+        assert (missing.code, f"There is no dead letter {named}" in missing.one_line) == (2, True)
 
 
 def test_redrive_says_what_it_does_or_would_do(letters: Letters, on: Run) -> None:

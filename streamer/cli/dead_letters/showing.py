@@ -52,9 +52,9 @@ async def print_one(connection: Connection, topic: str, address: str) -> None:
             f"{address!r} is no address in {topic}, which has {there[topic]} partitions; it is PARTITION-OFFSET: 0-17."
         )
     partition, offset = int(found[1] or 0), int(found[2])
-    async with reader(connection) as consumer:
-        record = None
-        if partition < there[topic]:
+    record = None
+    if partition < there[topic]:
+        async with reader(connection) as consumer:
             record = await record_at(consumer, topic, partition, offset)
     if record is None:
         raise SettingsError(
