@@ -11,7 +11,16 @@ from typing import Any, Self
 from msgspec import UNSET
 
 from streamer.clocks import Pace, paced
-from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, Skipped, TimedOut, category_of
+from streamer.errors import (
+    CallFailed,
+    Cancelled,
+    Category,
+    ChildrenFailed,
+    Skipped,
+    TimedOut,
+    category_of,
+    contained,
+)
 from streamer.events import Answer, AttemptEnded, AttemptStarted, Outcome
 from streamer.limits import ExtraCalls, Joint, Limit, held, within
 from streamer.providers.protocol import Response
@@ -204,7 +213,7 @@ class Call(Single[Any]):
         """What the error of a call counts as."""
         if isinstance(error, asyncio.CancelledError) and not own_cancellation():
             return Cancelled(str(error) or "It raised CancelledError itself.")
-        return error
+        return contained(error)
 
     def owed(self, step: Step, error: BaseException) -> Any:
         """What knows the cost of a failure: itself, unless calls below have counted it."""

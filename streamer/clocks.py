@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from streamer.errors import TimedOut
+from streamer.errors import TimedOut, contain
 from streamer.scope import Scope, outcome
 from streamer.tasks import Timeouts
 
@@ -44,7 +44,7 @@ class Pace:
 
 async def paced(scope: Scope, work: Coroutine[Any, Any, Any], pace: Pace, name: str) -> Any:
     """Run ``work`` as a task of its own, as long as it is not late; then cancel it and await it within the grace."""
-    task = scope.start(work)
+    task = scope.start(contain(work))
     try:
         while not task.done():
             at, said = pace.due()

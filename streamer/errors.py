@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     from streamer.results import Usage  # which imports the categories from here
+
+T = TypeVar("T")
 
 
 class Category(StrEnum):
@@ -201,3 +203,25 @@ def category_of(error: BaseException) -> Category:
     if isinstance(error, ConnectionError):
         return Category.NETWORK
     return Category.INTERNAL
+
+
+def contained(error: BaseException) -> BaseException:
+    """What a task's error counts as: SystemExit, or the panic of a native extension, is that task's failure alone.
+
+    Python lets such errors end the event loop, and with it all other tasks, at each redelivery anew. Ctrl-C, and
+    the closing of a coroutine, are nobody's failure and stay what they are.
+    """
+    if isinstance(error, Exception | asyncio.CancelledError | KeyboardInterrupt | GeneratorExit):
+        return error
+    return StreamerError(f"It raised {error!r}.")
+
+
+async def contain(work: Coroutine[Any, Any, T]) -> T:
+    """``work`` as what an asyncio task of its own may run."""
+    try:
+        return await work
+    except BaseException as error:
+        failure = contained(error)
+        if failure is error:
+            raise
+        raise failure from error

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streamer.errors import Cancelled, TimedOut
+from streamer.errors import Cancelled, TimedOut, contain
 from streamer.events import Event, Listener
 from streamer.limits import RunSlot, held
 
@@ -137,7 +137,7 @@ class Scope(RunSlot):
         if seconds <= 0:
             work.close()
             raise error
-        task = self.start(work)
+        task = self.start(contain(work))
         try:
             await asyncio.wait((task,), timeout=seconds)
         except asyncio.CancelledError:

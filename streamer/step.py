@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut
+from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut, contained
 from streamer.limits import doze, held, wake
 from streamer.scope import Scope, own_cancellation
 
@@ -180,9 +180,11 @@ class Step:
             self.error = failure = Cancelled(str(error) or "It raised CancelledError itself.")
             raise failure from error
         except BaseException as error:
-            self.error = error
+            self.error = contained(error)
             if isinstance(error, ChildrenFailed):
                 self.value = error.value
+            if self.error is not error:
+                raise self.error from error
             raise
         finally:
             self.finished = scope.loop.time()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from streamer import fallback, parallel, race, retry, sequence, timeout
+from streamer import fallback, map, parallel, race, retry, sequence, timeout
 from streamer.engine import Engine
 from streamer.errors import CallFailed, Category, TimedOut
 from streamer.limits import Limit
@@ -28,6 +29,10 @@ pytestmark = pytest.mark.virtual_time
 
 def model(function: Callable[..., Any], **settings: Any) -> Target:
     return Registry().declare(lambda _: function(), {"name": "model", **settings})
+
+
+class Panic(BaseException):
+    """As native extensions raise it: no Exception, so that nobody catches it."""
 
 
 def told_to_wait(seconds: float, value: Any = "waited") -> Script:
@@ -508,6 +513,40 @@ class TestThreads:
         result = await Engine(lambda _: target()).run(None)
         assert (result.error.category, result.error.type) == (category, name)
         assert target.slots.active == 0
+
+    @pytest.mark.parametrize("error", [SystemExit(3), Panic("native")])
+    @pytest.mark.parametrize(
+        "around",
+        [
+            lambda target: target(),
+            lambda target: target().timeout(5),
+            lambda target: timeout(5)(parallel(target(), target())),
+            lambda target: target().retry(2),
+            lambda target: parallel(target(), target()),
+            lambda target: race(target(), target()),
+            lambda target: map(lambda _: target(), [1]),
+        ],
+        ids=["alone", "clocked", "timeout", "retry", "parallel", "race", "map"],
+    )
+    async def test_nothing_that_an_async_function_raises_stops_the_loop(self, error, around):
+        async def fails() -> None:
+            await asyncio.sleep(0)
+            raise error
+
+        target = FunctionTarget(fails, "fails", concurrency=2)
+        result = await Engine(lambda _: around(target)).run(None)
+        assert (result.status, result.error.category) == ("failed", "internal")
+        assert type(error).__name__ in result.error.message
+        assert target.slots.active == 0
+
+    @pytest.mark.parametrize("deadline", [None, 60.0])
+    async def test_nothing_that_a_topologys_own_function_raises_stops_the_loop(self, deadline):
+        def answer(_: Any) -> None:
+            raise SystemExit(3)
+
+        at = None if deadline is None else time.time() + deadline
+        result = await Engine(answer).run(None, deadline=at)
+        assert (result.status, result.error.message) == ("failed", "It raised SystemExit(3).")
 
 
 class TestCancelling:

@@ -16,7 +16,7 @@ from streamer.engine.compile import Compiler
 from streamer.engine.doors import Doors
 from streamer.engine.judging import judged_hedging, seconds
 from streamer.engine.running import BY_ID, Running, absorb
-from streamer.errors import Cancelled, Category, ChildrenFailed, SettingsError, TimedOut
+from streamer.errors import Cancelled, Category, ChildrenFailed, SettingsError, TimedOut, contained
 from streamer.events import Listener, TaskEnded, TaskJournal
 from streamer.limits import Limit, Tenant, limit_of, tenant
 from streamer.limits.admission import admitted, inhabits
@@ -160,9 +160,12 @@ class Engine(Doors):
         except Exception as failed:
             error = failed
             value = failed.value if isinstance(failed, ChildrenFailed) else step.value
-        except BaseException:
-            running.leave(task_id, entry)
-            raise
+        except BaseException as lost:
+            error = contained(lost)
+            if error is lost:
+                running.leave(task_id, entry)
+                raise
+            value = step.value
         if running.get(task_id) is entry:
             del running[task_id]
         else:

@@ -9,7 +9,7 @@ from math import inf
 from sys import maxsize
 from typing import Any
 
-from streamer.errors import Cancelled
+from streamer.errors import Cancelled, contained
 from streamer.operators.isolated import Isolated
 from streamer.operators.reading import END, Items, reading
 from streamer.scope import Scope
@@ -125,9 +125,10 @@ class Rolling:
                     at_once = 0
                     await asyncio.sleep(0)
         except BaseException as error:
+            failure = contained(error)
             if not task.cancelling():
-                self.error = error
-            if not isinstance(error, Exception):
+                self.error = failure
+            if not isinstance(failure, Exception):
                 raise
         finally:
             if fresh:

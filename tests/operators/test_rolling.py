@@ -138,7 +138,7 @@ async def test_all_that_there_is_room_for_begin_at_once():
     assert (now(), turns < 20) == (1, True)
 
 
-async def test_an_error_that_is_no_exception_of_a_child_is_the_whole_one_s():
+async def test_an_error_that_is_no_exception_is_the_failure_of_its_child_alone():
     class Odd(BaseException):
         pass
 
