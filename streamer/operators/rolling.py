@@ -100,12 +100,12 @@ class Rolling:
                 self.running[index] = child
                 run = copy_context().run
                 steps = child.run(single)
+                at_once += 1
                 try:
                     try:
                         waited = run(steps.send, None)
                     except StopIteration as end:
                         value = end.value
-                        at_once += 1
                     else:
                         at_once = 0
                         self.hire()

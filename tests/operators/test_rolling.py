@@ -146,10 +146,11 @@ async def test_an_error_that_is_no_exception_is_the_failure_of_its_child_alone()
         await asyncio.sleep(item)
         if item == 1:
             raise Odd
+        return item
 
-    with pytest.raises(Odd):
+    with pytest.raises(ChildrenFailed, match=r"It raised Odd\(\)") as caught:
         await map(work, [3, 1, 3])
-    assert (now(), others()) == (1, set())
+    assert (caught.value.value, now(), others()) == ([3, None, 3], 3, set())
 
 
 async def test_what_outlives_the_grace_is_not_counted_twice():
@@ -170,3 +171,22 @@ async def test_what_outlives_the_grace_is_not_counted_twice():
         [None, None],
         ["cancelled", "failed"],
     )
+
+
+@pytest.mark.parametrize("ends", ["with a value", "with an error"])
+async def test_those_that_never_wait_leave_the_loop_a_turn_after_as_many_as_run_at_once(ends):
+    async def work(item):
+        if ends == "with an error":
+            raise ValueError(item)
+        begun.append(item)
+
+    async def watch():
+        while True:
+            turns.append(len(begun))
+            await asyncio.sleep(0)
+
+    begun, turns = [], []
+    watcher = asyncio.create_task(watch())
+    await map(work, range(1000), concurrency=10, require="none")
+    watcher.cancel()
+    assert len(turns) >= 100
