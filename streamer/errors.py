@@ -90,6 +90,9 @@ class InvalidTask(StreamerError):
         self.reason = reason
         self.task_id = task_id
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return revived, (type(self), str(self)), vars(self)
+
 
 class CallFailed(StreamerError):
     """One attempt, or one task, failed in a way that has a category.
@@ -118,6 +121,9 @@ class CallFailed(StreamerError):
         self.context_window = context_window
         self.usage = usage
         self.cost = cost
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return revived, (type(self), str(self)), vars(self)
 
 
 class TimedOut(CallFailed, TimeoutError):
@@ -179,6 +185,23 @@ class ChildrenFailed(StreamerError, ExceptionGroup):
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return regrouped, (type(self), self.message, self.exceptions), vars(self)
+
+
+def revived(kind: type[StreamerError], message: str) -> StreamerError:
+    """An error that comes from another process, whatever its class wants to be made of."""
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
+
+
+def regrouped(
+    kind: type[ChildrenFailed], message: str, failures: Sequence[Exception]
+) -> ExceptionGroup[Exception]:
+    """The same of a group."""
+    return ExceptionGroup.__new__(kind, message, failures)
 
 
 def short(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 
 import pytest
 
@@ -145,3 +146,27 @@ def test_it_is_split_like_any_group() -> None:
     assert left is not None
     assert taken.exceptions == (BROKEN,)
     assert [str(other) for other in left.exceptions] == ["No."]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CallFailed(Category.RATE_LIMIT, "Too many.", provider="p", http_status=429, retry_after=3.0),
+        TimedOut("Late.", Category.DEADLINE),
+        Skipped("No."),
+        Cancelled("Ended."),
+        InvalidTask("too_large", "Large.", "t-1"),
+    ],
+)
+def test_an_error_goes_from_process_to_process_whole(error: StreamerError) -> None:
+    """With its category, and all that it knows besides."""
+    other = pickle.loads(pickle.dumps(error))
+    assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
+
+
+def test_so_does_that_of_a_combinator() -> None:
+    """With its failures and what was finished."""
+    error = pickle.loads(pickle.dumps(ChildrenFailed("race", {0: FULL}, 2, value=[None, 1])))
+    assert isinstance(error, ChildrenFailed)
+    assert (str(error), error.value) == ("race: 1 of 2 failed (0: rate_limit: Too many.)", [None, 1])
+    assert error.failures[0].category == Category.RATE_LIMIT

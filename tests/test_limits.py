@@ -1,6 +1,7 @@
 """Limit: a limit that holds, and slots that are never lost."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import settings
@@ -428,3 +429,37 @@ class TestTheLimitOfAllModelCalls:
         for said in ("", "  "):
             monkeypatch.setenv("MAX_CONCURRENT_LLM_CALLS", said)
             assert ceiling() is None
+
+
+def test_loops_of_several_threads_share_a_limit_and_none_waits_for_ever() -> None:
+    shared = Limit(2, name="shared")
+    calls = 200
+
+    async def call() -> None:
+        await shared.acquire()
+        await asyncio.sleep(0)
+        shared.give()
+
+    async def many() -> int:
+        await asyncio.gather(*(call() for _ in range(calls)))
+        return calls
+
+    with ThreadPoolExecutor(4) as threads:
+        done = [threads.submit(lambda: asyncio.run(asyncio.wait_for(many(), 30))) for _ in range(4)]
+    assert [each.result() for each in done] == [calls] * 4
+    assert (shared.peak, shared.active, shared.waiters.alive) == (2, 0, 0)
+
+
+def test_who_waits_on_a_loop_that_was_closed_is_passed_over() -> None:
+    shared = Limit(1)
+    assert shared.take()
+    waiting = shared.acquire()
+
+    async def begin() -> None:
+        waiting.send(None)
+
+    asyncio.run(begin())
+    assert shared.waiters.alive == 1
+    shared.give()
+    assert (shared.active, shared.waiters.alive) == (0, 0)
+    waiting.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop as running_loop  # None where none runs
 from collections.abc import Callable
+from threading import Lock
 
 from streamer.errors import SettingsError
-from streamer.limits.waiting import Waiting
+from streamer.limits.waiting import Entry, Waiting
 
 
 class Limit:
@@ -17,7 +19,7 @@ class Limit:
     next.
     """
 
-    __slots__ = ("active", "freed", "kept", "limit", "name", "peak", "waiters")
+    __slots__ = ("active", "freed", "kept", "limit", "name", "peak", "turn", "waiters")
 
     def __init__(self, limit: int, name: str = "concurrency") -> None:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
@@ -28,6 +30,8 @@ class Limit:
         self.peak = 0
         self.kept = 0
         """Work that has just returned and whose slots are not to be given now: strays hold them, or they were lent."""
+        self.turn = Lock()
+        """Whose turn it is to change who waits: loops of several threads may share a limit."""
         self.waiters: Waiting[asyncio.Future[None]] = Waiting()
         self.freed: tuple[Callable[[], object], ...] = ()
         """Told of every slot that nobody waits for; all who share the limit are."""
@@ -48,9 +52,9 @@ class Limit:
     def give(self) -> None:
         """Give a slot back: to who is next of those that wait, else to whom ``freed`` tells of it."""
         while self.waiters.alive:
-            waiter = self.waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
+            with self.turn:
+                waiter = self.waiters.popleft() if self.waiters.alive else None
+            if waiter is not None and not waiter.done() and self.hand(waiter):
                 return
         self.active -= 1
         for tell in self.freed:
@@ -62,15 +66,43 @@ class Limit:
             return
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
-        entry = self.waiters.push(waiter, priority, loop.time())
+        with self.turn:
+            entry = self.waiters.push(waiter, priority, loop.time())
+        if self.take():  # another thread gave it back before it could see who waits
+            waiter.cancel()
+            self.discard(entry)
+            return
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self.give()
             else:
-                self.waiters.discard(entry)
+                self.discard(entry)
             raise
+
+    def discard(self, entry: Entry) -> None:
+        with self.turn:
+            self.waiters.discard(entry)
+
+    def hand(self, waiter: asyncio.Future[None]) -> bool:
+        """Hand a slot over; False where he waits on a loop that was closed."""
+        loop = waiter.get_loop()
+        if loop is running_loop():
+            waiter.set_result(None)
+            return True
+        try:
+            loop.call_soon_threadsafe(self.arrive, waiter)
+        except RuntimeError:
+            return False
+        return True
+
+    def arrive(self, waiter: asyncio.Future[None]) -> None:
+        """A slot has come from another thread; to whoever is next, if he waits no more."""
+        if waiter.done():
+            self.give()
+        else:
+            waiter.set_result(None)
 
 
 def limit_of(given: int | Limit, name: str) -> Limit:

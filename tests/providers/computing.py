@@ -5,6 +5,8 @@ import os
 import signal
 import time
 
+from streamer.errors import CallFailed
+
 
 class Awkward(Exception):
     """Can't be unpickled."""
@@ -23,6 +25,10 @@ def divide(a, b=1):
 
 def awkward():
     raise Awkward("one", "two")
+
+
+def busy():
+    raise CallFailed("overloaded", "Busy.", retry_after=2.0)
 
 
 def misses():

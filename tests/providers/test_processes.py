@@ -58,6 +58,9 @@ async def test_what_it_raises_is_what_it_raises(process):
     assert caught.value.category == "server_error"
     with pytest.raises(TypeError):
         await target(None)
+    with pytest.raises(CallFailed) as caught:
+        await process(computing.busy)()
+    assert (caught.value.category, caught.value.retry_after) == ("overloaded", 2.0)
     with pytest.raises(FileNotFoundError):
         await process(computing.misses)()
     with pytest.raises(Exception, match="Awkward: one two"):
