@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Container, Mapping
 from functools import cache, partial
 from typing import Any
@@ -19,7 +20,7 @@ from streamer.engine.running import BY_ID, Running, absorb
 from streamer.errors import Cancelled, Category, ChildrenFailed, SettingsError, TimedOut, contained
 from streamer.events import Listener, TaskEnded, TaskJournal
 from streamer.limits import Limit, Tenant, limit_of, tenant
-from streamer.limits.admission import admitted, inhabits
+from streamer.limits.admission import holding, inhabits
 from streamer.limits.ceiling import ceiling
 from streamer.listeners import Telling
 from streamer.not_yet import refuse_fields
@@ -115,18 +116,37 @@ class Engine(Doors):
         What the ``journal`` remembers of an earlier run is not called again, and what is called is noted there.
         Cancelling it cancels what it runs. Strays that outlive the grace keep the run slot until they end.
         """
+        slots = self.slots
+        if not self.admits or slots is None or inhabits(slots):
+            return await self.run_now(task, task_id, received, deadline, journal, watched, chunks)
+        if task_id is None:
+            task_id = id_of(task)
+        now = asyncio.get_running_loop().time()
+        arrived = now if received is None else received
+        given = task, task_id, arrived, deadline, journal, watched, chunks
+        if not slots.take():
+            at = deadline_of(task, deadline)
+            left = None if at is None else at - time.time()
+            priority = task.priority if isinstance(task, TaskBase) else None
+            ended = await self.running.wait(task_id, slots.acquire(priority), left)
+            if ended is not None:
+                return await self.run_now(*given, ended)
+        async with holding(slots):
+            return await self.run_now(*given)
+
+    async def run_now(
+        self,
+        task: Any,
+        task_id: str | None,
+        received: float | None,
+        deadline: float | None,
+        journal: TaskJournal | None,
+        watched: Watched | None,
+        chunks: Chunks | None,
+        ended: Exception | None = None,
+    ) -> Result:
+        """The same with a slot in hand; or only its Result, where it ``ended`` before it had one."""
         own = isinstance(task, TaskBase)
-        if self.admits and self.slots is not None and not inhabits(self.slots):
-            async with admitted(self.slots, task.priority if own else None) as arrived:
-                return await self.run(
-                    task,
-                    task_id=task_id,
-                    received=arrived if received is None else received,
-                    deadline=deadline,
-                    journal=journal,
-                    watched=watched,
-                    chunks=chunks,
-                )
         step = self.begin(task, task_id, journal, chunks)
         scope, task_id, now = step.scope, step.scope.task_id, step.scope.loop.time()
         step.started = now
@@ -134,9 +154,7 @@ class Engine(Doors):
             watched.step = step
         if received is None:
             received = now
-        at = task.deadline.timestamp() if own and task.deadline is not None else None
-        if deadline is not None and (at is None or deadline < at):
-            at = deadline
+        at = deadline_of(task, deadline)
         value: Any = None
         error: BaseException | None = None
         raised = False
@@ -145,6 +163,8 @@ class Engine(Doors):
         if running.setdefault(task_id, entry) is not entry:
             running.join(task_id, entry)
         try:
+            if ended is not None:
+                raise ended
             if self.unwanted and task_id in self.unwanted:
                 raise Cancelled(BY_ID)
             if at is not None:
@@ -203,11 +223,7 @@ class Engine(Doors):
         self, task: Any, task_id: str | None, journal: TaskJournal | None, chunks: Chunks | None
     ) -> Step:
         """The first step of a task, in a scope of its own."""
-        if task_id is None:
-            task_id = getattr(task, "id", None) or str(uuid4())
-        if type(task_id) is not str:
-            task_id = str(task_id)  # the id of a Struct of the user's may be a number
-        scope = Scope(task_id, self.cancel_grace)
+        scope = Scope(str(task_id) if task_id is not None else id_of(task), self.cancel_grace)
         scope.slots = self.slots
         scope.listener = self.listener
         scope.compile = self.compile
@@ -226,7 +242,7 @@ class Engine(Doors):
         return step
 
     def cancel(self, task_id: str) -> bool:
-        """End the tasks of that id that run now, as ``cancelled``; False if there are none.
+        """End the tasks of that id that run now or wait for a slot, as ``cancelled``; False if there are none.
 
         What they run is cancelled and awaited. To be called where they run, on the loop's thread.
         """
@@ -308,6 +324,19 @@ def kind_of(task: Any) -> str:
     if isinstance(task, Single):
         return task.kind
     return str(getattr(getattr(task, "__struct_config__", None), "tag", None) or type(task).__name__)
+
+
+def id_of(task: Any) -> str:
+    """The id that it has, or a new one; that of a Struct of the user's may be a number."""
+    return str(getattr(task, "id", None) or uuid4())
+
+
+def deadline_of(task: Any, deadline: float | None) -> float | None:
+    """The earlier of its own and one from outside, in seconds since the epoch."""
+    own = task.deadline if isinstance(task, TaskBase) else None
+    if own is None:
+        return deadline
+    return own.timestamp() if deadline is None else min(own.timestamp(), deadline)
 
 
 @cache

@@ -1,17 +1,25 @@
-"""The tasks that run, by id, so that one can be ended from elsewhere."""
+"""The tasks that run, or wait for a slot, by id, so that one can be ended from elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from streamer.scope import Scope
+from streamer.errors import Cancelled, Category, TimedOut
+from streamer.scope import Scope, own_cancellation
 
 BY_ID = "It was cancelled by its id."
 
 
-Entry = tuple[Scope, asyncio.Task[Any] | None]
+class Unbegun:
+    """Stands for the scope of a task that waits for its slot."""
+
+    cancelled = False
+
+
+Entry = tuple[Scope | Unbegun, asyncio.Task[Any] | None]
 """A task's scope and the asyncio task that runs it."""
 
 
@@ -30,6 +38,33 @@ class Running(dict[str, Entry]):
     def join(self, task_id: str, entry: Entry) -> None:
         """It begins, and is not the only one of its id."""
         self.namesakes.setdefault(task_id, []).append(entry)
+
+    async def wait(
+        self, task_id: str, slot: Coroutine[Any, Any, None], seconds: float | None
+    ) -> Exception | None:
+        """Wait for a slot, at most so long; or why the task has ended before it had one."""
+        late = TimedOut("The deadline has passed.", Category.DEADLINE)
+        if seconds is not None and not seconds > 0:
+            slot.close()
+            return late
+        waiting = Unbegun()
+        entry = (waiting, asyncio.current_task())
+        if self.setdefault(task_id, entry) is not entry:
+            self.join(task_id, entry)
+        try:
+            async with asyncio.timeout(seconds):
+                await slot
+        except TimeoutError:
+            return late
+        except asyncio.CancelledError:
+            if waiting.cancelled:
+                await absorb(raised=True)
+                if not own_cancellation():
+                    return Cancelled(BY_ID)
+            raise
+        finally:
+            self.leave(task_id, entry)
+        return None
 
     def leave(self, task_id: str, entry: Entry) -> None:
         """One has ended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -28,13 +27,11 @@ def inhabits(slots: Limit) -> bool:
 
 
 @asynccontextmanager
-async def admitted(slots: Limit, priority: int | None) -> AsyncGenerator[float]:
-    """Wait for a slot and hold it, or leave it to the strays; gives the time of arrival, on the loop's clock."""
-    arrived = asyncio.get_running_loop().time()
-    await slots.acquire(priority)
+async def holding(slots: Limit) -> AsyncGenerator[None]:
+    """Hold a slot that was taken, and give it back or leave it to the strays."""
     token = tenant.set(Alone(slots))
     try:
-        yield arrived
+        yield
     finally:
         tenant.reset(token)
         if slots.kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -132,3 +133,39 @@ async def test_an_unwanted_task_is_answered_without_a_call() -> None:
     assert (await engine.run(None, task_id="t")).status is Status.CANCELLED
     assert work.began == []
     assert (await engine.run(None, task_id="u")).succeeded
+
+
+async def test_a_task_that_waits_for_a_slot_of_the_engine_is_cancelled_by_its_id() -> None:
+    work = Work(10, "done")
+    engine = Engine(lambda _: work(), concurrency=1)
+    first, second, third = [await begun(engine, task_id) for task_id in ("a", "b", "c")]
+    assert engine.cancel("b")
+    result = await second
+    assert (result.status, result.task_id, len(work.began)) == (Status.CANCELLED, "b", 1)
+    assert "by its id" in result.error.message
+    assert not engine.cancel("b")
+    assert [(await other).value for other in (first, third)] == ["done", "done"]
+    assert (engine.slots.active, engine.running) == (0, {})
+
+
+async def test_a_deadline_ends_the_wait_for_a_slot_of_the_engine() -> None:
+    engine = Engine(lambda _: Work(10)(), concurrency=1)
+    first = await begun(engine)
+    late = await engine.run(None, deadline=time.time() + 1)
+    assert (late.status, late.error.category, late.attempts) == (Status.TIMED_OUT, "deadline", ())
+    assert 0.9 < late.queue_time < 1.1
+    first.cancel()
+    await asyncio.wait((first,))
+    assert (engine.slots.active, engine.slots.waiters.alive) == (0, 0)
+
+
+async def test_a_program_that_cancels_who_waits_for_a_slot_gets_no_result() -> None:
+    engine = Engine(lambda _: Work(10)(), concurrency=1)
+    first, second = await begun(engine), await begun(engine, "second")
+    engine.cancel("second")
+    second.cancel()
+    await asyncio.wait((second,))
+    assert second.cancelled()
+    assert engine.cancel("t")
+    assert (await first).status is Status.CANCELLED
+    assert engine.slots.active == 0
