@@ -29,6 +29,18 @@ def everything(step: Step) -> Iterator[Attempt]:
             yield from everything(child)
 
 
+def below(step: Step) -> list[Attempt]:
+    """The same, however deep they nest; in the order they began."""
+    found: list[Attempt] = []
+    steps = [step]
+    while steps:
+        each = steps.pop()
+        found.extend(each.attempts or ())
+        steps.extend(each.calls or ())
+        steps.extend((each.children or {}).values())
+    return sorted(found, key=lambda attempt: attempt.started_at)
+
+
 def add(one: Any, other: Any) -> Any:
     """The sum of what may be unknown."""
     if one is None:

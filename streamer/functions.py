@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import asdict
 
-from streamer.forms import STRUCTS, known_only
+from streamer.forms import known_only
 from streamer.limits import Limit
 from streamer.providers.function import FunctionTarget
 from streamer.tasks import Function, Llm, Retry, TaskBase, Timeouts
@@ -63,16 +63,7 @@ def checked(kind: type[K], fields: dict[str, Any]) -> K:
         name: asdict(part) if isinstance(part, Retry | Timeouts) else part for name, part in fields.items()
     }
     known_only(str(name), kind, fields)
-    for part in STRUCTS.keys() & fields.keys():
-        fields = {**fields, part: unjudged(fields[part])}
     try:
         return msgspec.convert({"kind": name, **fields}, kind)
     except msgspec.ValidationError as error:
         raise ValueError(f"{name}: {error}") from error
-
-
-def unjudged(part: Any) -> Any:
-    """The fields of a Struct, or of several: what was made in Python has not been judged yet."""
-    if isinstance(part, msgspec.Struct):
-        return msgspec.structs.asdict(part)
-    return [unjudged(each) for each in part] if isinstance(part, list | tuple) else part

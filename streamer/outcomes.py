@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from sys import getrecursionlimit
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from streamer.attempts import add, gone, made
+from streamer.attempts import add, below, gone, made
 from streamer.call import status_of
-from streamer.errors import Cancelled, Category, Skipped, TimedOut
+from streamer.errors import Cancelled, Category, Skipped, StreamerError, TimedOut
 from streamer.failures import failure
 from streamer.results import Result, Status
 from streamer.step import Step
@@ -71,6 +72,16 @@ def result_of(
         agreement=UNSET if step.agreement is None else step.agreement,
         children=children,
     )
+
+
+def flattened(step: Step, *, value: Any, **told: Any) -> Result:
+    """The Result of what nests too deeply to be told child by child: every attempt below it is its own here."""
+    step.attempts, step.calls, step.combines = below(step), None, False
+    error = StreamerError(
+        f"It nests too deeply for Python, whose recursion limit is {getrecursionlimit()}: its children can't be "
+        "listed. Nest at most 200 operators."
+    )
+    return result_of(step, value=value, error=error, **told)
 
 
 def children_of(step: Step, value: Any, received: float) -> tuple[Result, ...] | dict[str, Result]:

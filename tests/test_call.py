@@ -9,6 +9,7 @@ import pytest
 from msgspec import UNSET
 
 from streamer.errors import CallFailed, Category
+from streamer.providers import provider
 from streamer.providers.call import whole
 from streamer.providers.function import FunctionTarget
 from streamer.providers.protocol import Chunk
@@ -92,3 +93,13 @@ async def test_a_stream_may_end_in_a_value(value: Any) -> None:
         stream(Chunk(text="a", value=value), Chunk(finish_reason="stop")), Step(Scope("t"))
     )
     assert (response.text, response.value) == ("a", value)
+
+
+@pytest.mark.parametrize("piece", [3, None, {"text": "a"}])
+async def test_a_stream_of_what_is_no_text_says_so(piece):
+    async def says(request):
+        yield "a"
+        yield piece
+
+    with pytest.raises(TypeError, match=f"stream is of texts and Chunks, not of {type(piece).__name__}"):
+        await provider(says, name=f"says {piece}")("Hello")

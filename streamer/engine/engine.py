@@ -27,7 +27,7 @@ from streamer.not_yet import refuse_fields
 from streamer.operand import CALLS, as_single, resolve
 from streamer.operators.hedging import Hedging
 from streamer.operators.retry import by_default
-from streamer.outcomes import result_of
+from streamer.outcomes import flattened, result_of
 from streamer.providers.function import FunctionTarget, targets
 from streamer.providers.registry import Registry, default_registry
 from streamer.results import Result
@@ -82,6 +82,9 @@ class Engine(Doors):
         }
         self.of_tasks = {name: value for name, value in given.items() if value is not None}
         """What each task's scope is told."""
+        for name, function in (("answer", answer), ("listener", listener)):
+            if function is not None and not callable(function):
+                raise SettingsError(f"{name} of an Engine is a function, not {function!r}.")
         if concurrency is not None and slots is not None:
             raise SettingsError("Engine: concurrency and slots say the same; give one of them.")
         ceiling()  # what is wrong with it is to be said before anything runs
@@ -204,9 +207,11 @@ class Engine(Doors):
         if scope.tasks:
             await self.closed(scope)
         step.finished = scope.loop.time()
-        result = result_of(
-            step, value=value, error=error, received=received, kind=kind_of(task), task_id=task_id
-        )
+        told: dict[str, Any] = {"received": received, "kind": kind_of(task), "task_id": task_id}
+        try:
+            result = result_of(step, value=value, error=error, **told)
+        except RecursionError:
+            result = flattened(step, value=value, **told)
         if scope.lent or scope.tasks or scope.threads:
             self.leave(scope)
         else:

@@ -21,6 +21,8 @@ from streamer.single import Single
 from streamer.step import Step
 from streamer.tasks import Message, Retry, TaskBase, Timeouts
 
+PIECES = (str, Chunk)
+
 
 class ProviderCall(Call):
     """A call of a provider with a conversation; whole or as a stream is the provider's choice."""
@@ -137,6 +139,8 @@ async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:
         async for chunk in chunks:
             if step.first_token is None:
                 step.first_token = step.scope.loop.time()
+            if not isinstance(chunk, PIECES):
+                raise TypeError(f"A provider's stream is of texts and Chunks, not of {type(chunk).__name__}.")
             if told is not None and step.attempt_id is not None:
                 told.delta(
                     step.scope.task_id, step.attempt_id, chunk if isinstance(chunk, str) else chunk.text

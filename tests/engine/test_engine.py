@@ -408,3 +408,25 @@ class TestResult:
     async def test_cancelled_from_outside_there_is_none(self):
         await cancelled_after(1, race(Work(5)).result())
         assert others() == set()
+
+    @pytest.mark.parametrize("operator", [parallel, race, sequence, fallback])
+    @pytest.mark.parametrize("deep", [200, 400, 2_000])
+    async def test_however_deep_it_nests_there_is_one(self, operator, deep):
+        paid = Response(text="paid", usage=PAID)
+        nested = Registry().declare(lambda _: paid, {"name": "paid:"})("Hello")
+        for _ in range(deep):
+            nested = operator(nested)
+        result = await Engine().run(nested)
+        if deep == 200:
+            assert (result.status, result.usage) == ("succeeded", PAID)
+        else:
+            assert (result.status, result.error.category) == ("failed", "internal")
+            assert "nests too deeply" in result.error.message
+        if deep == 400:
+            assert (result.usage, len(result.attempts)) == (PAID, 1)
+
+
+@pytest.mark.parametrize("name", ["answer", "listener"])
+def test_what_is_no_function_is_refused_where_one_belongs(name):
+    with pytest.raises(SettingsError, match=f"{name} of an Engine is a function, not 3"):
+        Engine(**{name: 3})
