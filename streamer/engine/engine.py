@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Container, Coroutine, Mapping
+from functools import cache
 from typing import Any
-from uuid import uuid4
 
 from msgspec.structs import replace
 
 from streamer.blocking import LONG, note
 from streamer.chunks import Chunks
+from streamer.engine.asked import asked, deadline_of, id_of, kind_of
 from streamer.engine.compile import Compiler
 from streamer.engine.doors import Doors
 from streamer.engine.judging import judged_hedging, seconds
+from streamer.engine.leaving import Leaving
 from streamer.engine.running import BY_ID, Running, absorb
 from streamer.errors import Cancelled, Category, ChildrenFailed, SettingsError, TimedOut, contained
 from streamer.events import Listener, TaskEnded, TaskJournal
-from streamer.limits import Limit, Tenant, limit_of, tenant
+from streamer.limits import Limit, limit_of
 from streamer.limits.admission import holding, inhabits
 from streamer.limits.ceiling import ceiling
 from streamer.listeners import Telling
@@ -33,14 +34,13 @@ from streamer.providers.registry import Registry, default_registry
 from streamer.results import Result
 from streamer.scope import CANCEL_GRACE, PARK_AFTER, Scope, own_cancellation
 from streamer.settings import steps_in_parallel
-from streamer.single import Single
 from streamer.spending import affordable
 from streamer.step import Step, Watched, current, restore
 from streamer.streams import Stream
-from streamer.tasks import KIND_OF, Retry, TaskBase
+from streamer.tasks import Retry, TaskBase, priority_of
 
 
-class Engine(Doors):
+class Engine(Doors, Leaving):
     """Answers tasks, with or without Kafka around it.
 
     ``answer`` is a topology's function from a task to a Single, a Task or a value; without it a task of the wire
@@ -97,11 +97,9 @@ class Engine(Doors):
         self.running = Running()
         self.unwanted: Container[str] = ()
         """Ids of tasks that are answered as cancelled, without a call."""
-        self.strays = 0
-        """Tasks that have their results while something of theirs still runs: it could not be cancelled."""
         self.compile = Compiler(providers, targets(functions or {}), retry).compile
 
-    async def run(
+    def run(
         self,
         task: Any,
         *,
@@ -111,7 +109,7 @@ class Engine(Doors):
         journal: TaskJournal | None = None,
         watched: Watched | None = None,
         chunks: Chunks | None = None,
-    ) -> Result:
+    ) -> Coroutine[Any, Any, Result]:
         """Answer one task. ``received`` is on the loop's clock, ``deadline`` in seconds since the epoch.
         ``watched`` is given the task's first step, for whoever wants to see what it does; ``chunks`` what models
         say, as they say it.
@@ -119,19 +117,32 @@ class Engine(Doors):
         What the ``journal`` remembers of an earlier run is not called again, and what is called is noted there.
         Cancelling it cancels what it runs. Strays that outlive the grace keep the run slot until they end.
         """
+        given = task, task_id, received, deadline, journal, watched, chunks
         slots = self.slots
         if not self.admits or slots is None or inhabits(slots):
-            return await self.run_now(task, task_id, received, deadline, journal, watched, chunks)
+            return self.run_now(*given)
+        return self.run_admitted(slots, *given)
+
+    async def run_admitted(
+        self,
+        slots: Limit,
+        task: Any,
+        task_id: str | None,
+        received: float | None,
+        deadline: float | None,
+        journal: TaskJournal | None,
+        watched: Watched | None,
+        chunks: Chunks | None,
+    ) -> Result:
+        """The same in a slot of the engine's own, once there is one."""
         if task_id is None:
             task_id = id_of(task)
-        now = asyncio.get_running_loop().time()
-        arrived = now if received is None else received
+        arrived = asyncio.get_running_loop().time() if received is None else received
         given = task, task_id, arrived, deadline, journal, watched, chunks
         if not slots.take():
             at = deadline_of(task, deadline)
             left = None if at is None else at - time.time()
-            priority = task.priority if isinstance(task, TaskBase) else None
-            ended = await self.running.wait(task_id, slots.acquire(priority), left)
+            ended = await self.running.wait(task_id, slots.acquire(priority_of(asked(task))), left)
             if ended is not None:
                 return await self.run_now(*given, ended)
         async with holding(slots):
@@ -240,10 +251,11 @@ class Engine(Doors):
         if chunks is not None:
             scope.chunks = chunks
         step = Step(scope)
-        if isinstance(task, TaskBase):
-            step.task = task
-            if task.priority is not None:
-                step.priority = scope.priority = task.priority
+        said = asked(task)
+        if said is not None:
+            step.task = said
+            if said.priority is not None:
+                step.priority = scope.priority = said.priority
         return step
 
     def cancel(self, task_id: str) -> bool:
@@ -283,65 +295,6 @@ class Engine(Doors):
         step.deadline = at - scope.epoch
         expired = TimedOut("The deadline has passed.", Category.DEADLINE)
         return await scope.bounded(self.run_plan(step, task), step.deadline - scope.loop.time(), expired)
-
-    async def closed(self, scope: Scope) -> None:
-        """Nothing that its code left behind outlives a task by more than the grace."""
-        try:
-            await scope.close()
-        except asyncio.CancelledError:
-            self.leave(scope)
-            raise
-
-    def leave(self, scope: Scope) -> None:
-        """Say what becomes of the run slot: lent already, or kept by strays until the last has ended."""
-        scope.closed = True
-        scope.unpark()
-        slots = self.slots
-        strays = bool(scope.tasks or scope.threads)
-        stream = tenant.get()
-        if stream is None or stream.slots is not slots:
-            stream = None
-        if slots is not None and (scope.lent or strays):
-            slots.kept += 1
-        if strays:
-            self.strays += 1
-            if stream is not None:
-                stream.strays += 1
-            scope.when_empty = partial(self.emptied, scope, stream)
-
-    def emptied(self, scope: Scope, stream: Tenant | None) -> None:
-        """The last stray of a task has ended."""
-        scope.when_empty = None
-        self.strays -= 1
-        if stream is not None:
-            stream.strays -= 1
-        if self.slots is not None and not scope.lent:
-            self.slots.give()
-        if stream is not None:
-            stream.more()
-
-
-def kind_of(task: Any) -> str:
-    """A task's kind: of a Struct of the user's, or whatever else there is to answer, its type."""
-    kind = KIND_OF.get(type(task))
-    if kind is not None:
-        return kind
-    if isinstance(task, Single):
-        return task.kind
-    return str(getattr(getattr(task, "__struct_config__", None), "tag", None) or type(task).__name__)
-
-
-def id_of(task: Any) -> str:
-    """The id that it has, or a new one; that of a Struct of the user's may be a number."""
-    return str(getattr(task, "id", None) or uuid4())
-
-
-def deadline_of(task: Any, deadline: float | None) -> float | None:
-    """The earlier of its own and one from outside, in seconds since the epoch."""
-    own = task.deadline if isinstance(task, TaskBase) else None
-    if own is None:
-        return deadline
-    return own.timestamp() if deadline is None else min(own.timestamp(), deadline)
 
 
 @cache

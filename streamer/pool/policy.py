@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from streamer.engine import Engine
-from streamer.engine.engine import kind_of
+from streamer.engine.asked import kind_of
 from streamer.errors import CallFailed, Category, SettingsError
 from streamer.failures import said
 from streamer.operand import Compiled, again, as_single

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from streamer import fallback, function, parallel, race, retry, sequence, timeout
+from streamer import fallback, function, llm, parallel, race, retry, sequence, timeout
 from streamer.engine import Engine
 from streamer.errors import CallFailed, Category, ChildrenFailed, SettingsError
 from streamer.events import AttemptEnded, AttemptStarted, RetryScheduled, TaskEnded
 from streamer.providers.function import FunctionTarget
 from streamer.providers.protocol import Request, Response
-from streamer.providers.registry import Registry
+from streamer.providers.registry import Registry, provider
 from streamer.results import Result, Status, Usage
 from streamer.tasks import Llm, Retry, Task
 from tests.operators.doubles import Script, Work, cancelled_after, now, others, passing
@@ -430,3 +430,12 @@ class TestResult:
 def test_what_is_no_function_is_refused_where_one_belongs(name):
     with pytest.raises(SettingsError, match=f"{name} of an Engine is a function, not 3"):
         Engine(**{name: 3})
+
+
+async def test_what_a_task_says_of_itself_holds_for_a_call_made_of_it():
+    """Id, tag, metadata and the deadline are the task's, also where a program has made its provider's call already."""
+    late = datetime.now(UTC) + timedelta(seconds=0.5)
+    task = llm("x", id="mine", tag="t", metadata={"a": 1}, deadline=late)
+    result = await Engine().run(provider("simulated:slow?latency=60")(task))
+    assert (result.task_id, result.tag, result.metadata) == ("mine", "t", {"a": 1})
+    assert (result.status, result.error.category) == ("timed_out", "deadline")
