@@ -100,7 +100,7 @@ class Call(Single[Any]):
                 raise Cancelled("Its task is not this worker's any more.")
         if scope.lent:
             await scope.reclaim()
-        if hold is not None:
+        if hold is not None and not hold.join():
             await hold.begin()
         scope.active += 1
         step.calling = self

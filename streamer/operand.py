@@ -180,8 +180,13 @@ async def work(step: Step, awaitable: Any) -> Any:
     """Await it as work, which holds the run slot but while it waits for calls of its own."""
     scope = step.scope
     hold = held.get() if scope.holds else None
-    if hold is not None:
-        await hold.begin()
+    if hold is not None and not hold.join():
+        try:
+            await hold.begin()
+        except BaseException:
+            if iscoroutine(awaitable):
+                awaitable.close()
+            raise
     scope.active += 1  # the slot is in hand: whoever called the function has seen to it, or the hold has
     step.working += 1
     try:

@@ -4,6 +4,7 @@ from streamer.limits.concurrency import Joint, Limit, limit_of
 from streamer.limits.extra import ExtraCalls
 from streamer.limits.holding import Hold, apart, depart, doze, enter, held, wake, within
 from streamer.limits.lending import RunSlot, Tenant, tenant
+from streamer.limits.places import Place, Places
 from streamer.limits.waiting import Entry, Waiting
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "Hold",
     "Joint",
     "Limit",
+    "Place",
+    "Places",
     "RunSlot",
     "Tenant",
     "Waiting",

@@ -30,6 +30,8 @@ class Hold:
     def __init__(self, limit: Limit, around: Hold | RunSlot, slots: Limit, priority: int | None) -> None:
         self.limit = limit
         self.around = around
+        self.run: RunSlot | None = around.run if isinstance(around, Hold) else None
+        """The run slot, where what is around does not keep it in hand."""
         self.slots = slots
         """Where the slot is from: the limit, or the slot of it that is held around."""
         self.priority = priority
@@ -48,17 +50,32 @@ class Hold:
                 waited.set_result(None)
         self.active += 1
 
+    def join(self) -> bool:
+        """Some work begins if the slot is in hand; as it is beside other that has begun."""
+        if self.lent:
+            return False
+        self.active += 1
+        return True
+
     def end(self) -> None:
         """It has ended."""
         self.active -= 1
         self.rest()
 
     async def take(self) -> None:
-        await self.around.begin()
+        run = self.run
+        if run is not None:
+            await run.begin()
         try:
-            await self.slots.acquire(self.priority)
+            await self.around.begin()
+            try:
+                await self.slots.acquire(self.priority)
+            except BaseException:
+                self.around.end()
+                raise
         except BaseException:
-            self.around.end()
+            if run is not None:
+                run.end()
             raise
         self.lent = False
 
@@ -68,6 +85,8 @@ class Hold:
             self.lent = True
             self.slots.give()
             self.around.end()
+            if self.run is not None:
+                self.run.end()
 
     def leave(self) -> None:
         """What it is held for is over; its strays may not be."""

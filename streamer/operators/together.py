@@ -48,7 +48,9 @@ class Plan:
         self.total = total
         self.names = names
         self.limit = CONCURRENCY if concurrency is None else whole("concurrency", concurrency)
-        if not steps_in_parallel():
+        self.lends = steps_in_parallel()
+        """Whether a child that backs off makes room meanwhile; not if there is to be one at a time."""
+        if not self.lends:
             self.limit = 1
         self.batch = None if batch_size is None else whole("batch_size", batch_size)
         self.policy = policy.of(total)
@@ -66,7 +68,9 @@ class Together(Rolling):
     """
 
     def __init__(self, plan: Plan, step: Step, items: Items) -> None:
-        super().__init__(step.scope, items, total=plan.total, limit=plan.limit, batch=plan.batch)
+        super().__init__(
+            step.scope, items, total=plan.total, limit=plan.limit, batch=plan.batch, lends=plan.lends
+        )
         self.plan = plan
         self.step = step
         step.total, step.endless = plan.total, plan.total is None
@@ -127,7 +131,7 @@ class Together(Rolling):
         if plan.callbacks.wanted:
             self.news.set()
         else:
-            self.freed += 1
+            self.free(index)
         if child.certain and self.step.scope.journal is not None:
             self.furthest = child
         if plan.total is None:
@@ -177,7 +181,7 @@ class Together(Rolling):
         callbacks = self.plan.callbacks
         for index, value, error in untold:
             self.told += 1
-            self.freed += 1
+            self.free(index)
             key = self.key(index)
             if error is None:
                 await callbacks.completed(value, key, self.told, self.total)

@@ -188,7 +188,7 @@ class FunctionCall(Call):
         scope.threads += 1
         hold = held.get() if scope.holds else None
         if hold is not None:
-            hold.active += 1  # the call has begun, so it is in hand; the thread may outlive the call
+            hold.join()  # the call has begun, so it is in hand; the thread may outlive the call
 
         def ended(future: asyncio.Future[Any]) -> None:
             if hold is not None:

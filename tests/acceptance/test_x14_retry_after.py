@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streamer import Engine, Pool, limited, parallel, retry
+from streamer import Engine, Pool, limited, map, parallel, retry
 from streamer.errors import CallFailed
 from streamer.limits import Limit
 from streamer.operand import as_single
@@ -84,6 +84,15 @@ async def test_x14_nor_at_a_provider_or_a_function():
     began, other = now(), Script(slow_down(), "late")
     assert await parallel(function(other).retry(2), function(good)) == ["late", "good"]
     assert good.began == [0, began]
+
+
+@pytest.mark.parametrize(
+    "combine", [parallel, lambda *w, **k: map(as_single, w, **k)], ids=["parallel", "map"]
+)
+async def test_x14_nor_among_the_children_of_an_operator(combine):
+    flaky, good = Script(slow_down(), "late"), Work(1, "good")
+    assert await combine(retry(2)(flaky), good, concurrency=1) == ["late", "good"]
+    assert good.began == [0]
 
 
 WIRE = {
