@@ -119,7 +119,7 @@ def test_health_is_503_while_the_event_loop_is_kept(site: Site) -> None:
         worker.until("The event loop stood still for")
         code, body = asked(port, "health")
         assert (code, body["healthy"]) == (503, False)
-        assert 'run_in="thread"' in body["problems"][0]
+        assert "run_in='process'" in body["problems"][0]
         worker.end(signal.SIGTERM)
 
 
