@@ -118,7 +118,10 @@ class Call(Single[Any]):
                 self.extra.called(scope.loop.time())
             if slots is not None and not slots.take():
                 await self.queue(step, slots)
-            number = step.before + len(step.attempts) + 1 if entry is None else entry.number
+            number = (
+                entry.number if entry is not None else step.before + len(step.attempts) + step.unrecorded + 1
+            )
+            step.unrecorded += 1
             attempt_id = step.attempt_id = f"{scope.task_id}{step.path}#{number}"
             if entry is not None:
                 entry.begins()
@@ -246,6 +249,7 @@ class Call(Single[Any]):
             step.pace = None
         assert step.attempts is not None
         step.attempts.append(attempt)
+        step.unrecorded -= 1
         if scope.listener is not None:
             scope.emit(AttemptEnded(scope.task_id, attempt))
         if scope.chunks is not None and self.kind == "llm":

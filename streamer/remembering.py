@@ -38,7 +38,8 @@ class Entry:
     def __init__(self, journal: TaskJournal, step: Step, question: Any) -> None:
         self.journal = journal
         self.step = step
-        self.number = 1 + (int(step.attempts[-1].id.rpartition("#")[2]) if step.attempts else step.before)
+        last = int(step.attempts[-1].id.rpartition("#")[2]) if step.attempts else step.before
+        self.number = 1 + last + step.unrecorded
         self.digest = digest((question, within.get()))
         self.token: Token[tuple[Any, ...]] | None = None
         self.unknown = True

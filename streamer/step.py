@@ -73,6 +73,8 @@ class Step:
     called = 0
     working = 0
     inside = 0
+    unrecorded = 0
+    """Attempts that have begun and are not among ``attempts`` yet: one that outlives the grace keeps its number."""
     attempts: list[Attempt] | None = None
     answered: tuple[str, str | None, str | None, bool] | None = None
     first_token: float | None = None

@@ -11,7 +11,7 @@ from collections import defaultdict
 from concurrent.futures import Future
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -243,7 +243,24 @@ def numbered(attempts: list[str]) -> None:
     assert all(sorted(numbers) == list(range(1, len(numbers) + 1)) for numbers in places.values())
 
 
+OUTLIVED = {
+    "op": "retry",
+    "of": {
+        "op": "race",
+        "of": [
+            {"op": "call", "fates": ["passing"], "seconds": 0, "cleanup": 0},
+            {"op": "call", "fates": ["stubborn"], "seconds": 0.5, "cleanup": 0},
+        ],
+        "win_on": "completion",
+        "hedge_delay": None,
+    },
+    "backoff": "fixed",
+}
+"""A race is run again while a contender of its first run outlives the grace: its attempt keeps its number."""
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@example(OUTLIVED, None, None)
 @given(PLANS, st.none() | st.sampled_from([0, 0.25, 1, 2.5]), st.none() | st.sampled_from([0.5, 3]))
 async def test_whatever_is_nested_in_what(spec, cancelled_after, until):
     """Cancelled from outside or not, with a deadline or without."""
