@@ -74,8 +74,9 @@ class Trials:
             async with self.quarantine.turn:
                 while self.suspects:
                     await self.attempt(await self.first())
-                    self.watched = None
+                # Until then it is watched: who begins now and crashes would be charged to the one called alone.
                 await self.write(None, None)
+                self.watched = None
             self.quarantine.review()
             if self.quarantine.active and not self.suspects:
                 await asyncio.sleep(LOOK)

@@ -29,6 +29,8 @@ class Trials:
         self.sent = False
         self.ending = False
         self.active = False
+        self.own: Trial | None = None
+        """The last trial held here, which may still be committed."""
         self.clearing = False
         """That nobody is on trial is being written; what comes meanwhile waits for it."""
 
@@ -45,7 +47,7 @@ class Trials:
         return len(self.worker.running) + len(self.worker.ready)
 
     def review(self) -> None:
-        suspects = self.suspects or self.watched
+        suspects = self.suspects or self.watched or self.own
         self.active = bool(suspects) or any(o.partition.expects_suspects for o in self.openings)
 
     def take(self, record: Record) -> bool:
@@ -72,6 +74,7 @@ class Trials:
         elif self.active or self.held:
             self.clearing = not self._write(None, None)
             if not self.clearing:
+                self.own = None
                 self.review()
             if not self.active:
                 self.worker.ready += self.held
@@ -80,7 +83,8 @@ class Trials:
     def _summon(self) -> None:
         accused = any(self._accused(record) for record in self.suspects)
         awaited = any(
-            o.partition.suspicion.trial is not None and o.partition.expects_suspects for o in self.openings
+            o.partition.suspicion.trial not in (None, self.own) and o.partition.expects_suspects
+            for o in self.openings
         )
         if awaited and not accused and self.random() < 0.9:
             return
@@ -98,6 +102,7 @@ class Trials:
             if self.ending and self.occupied and record.state is ADMITTED:
                 return
             self.charged = self.factory.charge(record, occupied=self.occupied)
+            self.own = self.charged
         if not self.sent:
             if self._write(record.partition, self.charged):
                 self.sent = True

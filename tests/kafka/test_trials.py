@@ -1,5 +1,6 @@
 """Suspects after a crash: every one of them is tried, however late it comes."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -20,14 +21,19 @@ class Committer:
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.turns = self
+        self.unreachable = False
 
     def hurry(self) -> None:
+        if self.unreachable:
+            return
         commit = self.partition.commit()
         assert commit is not None
         self.partition.committed(commit)
 
     async def wait(self) -> None:
-        """All is over already."""
+        """Else it is over already."""
+        if self.unreachable:
+            await asyncio.sleep(1)
 
 
 def crashed() -> Partition:
@@ -142,3 +148,26 @@ async def test_nobody_is_tried_beside_one_whom_the_commit_before_a_rebalance_cal
     assert partition.suspicion.trial == Trial(0, alone=False)
     await court.trials.write(None, None)
     assert partition.checkpoint.tells(None)
+
+
+async def test_nothing_else_begins_before_the_last_accusation_is_taken_back():
+    """Partitions went meanwhile, and all was looked at anew: who crashes now is not whom a commit calls alone."""
+    partition = crashed()
+    court = Court(partition)
+
+    def cut_off(record: Record) -> None:
+        court.trials.committer.unreachable = True
+        court.run(record)
+
+    suspect, *_ = delivered(partition, 0, 1, 2, 3, 4)
+    (other,) = delivered(partition, 5)
+    court.trials.send = cut_off
+    assert court.trials.take(suspect)
+    await until(lambda: court.answered and partition.suspicion.trial is None, 10)
+    court.quarantine.review()
+    assert partition.checkpoint.tells(Trial(0, alone=True))
+    assert court.trials.take(other)
+    court.trials.committer.unreachable = False
+    court.trials.send = court.run
+    await until(lambda: court.answered == [0, 5], 10)
+    assert court.answered == [0, 5]
