@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 LONG = 0.1
 """Seconds on the loop in one go that are worth a note."""
@@ -17,6 +19,15 @@ class Kept(NamedTuple):
 
 
 _longest: Kept | None = None
+
+
+def called(now: Callable[[], float], function: Callable[..., T], *args: Any, **named: Any) -> T:
+    """Call a user's function on the loop, whose clock is ``now``, and note it if that took long."""
+    began = now()
+    returned = function(*args, **named)
+    if (seconds := now() - began) > LONG:
+        note(function, seconds)
+    return returned
 
 
 def note(function: Callable[..., Any], seconds: float) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from inspect import Parameter, isawaitable, iscoroutine, signature
-from types import CoroutineType, FunctionType
+from types import CoroutineType, FunctionType, GeneratorType
 from typing import Any, TypeVar, cast
 
 from reactivex import Observable
 
-from streamer.blocking import LONG, note
+from streamer.blocking import called
 from streamer.limits import held
 from streamer.single import Operand, Run, Single
 from streamer.step import Step, current, restore
@@ -114,6 +114,17 @@ class Told(Single[Any]):
         return call_function(step, self.function, self.previous)
 
 
+def misfit(function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    """Why it can't be called with these arguments, if so."""
+    try:
+        signature(function).bind(*args, **named)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # of some builtins nobody knows
+        pass
+    return None
+
+
 def takes_one(function: Callable[..., Any]) -> bool:
     """Whether it has exactly one parameter that it can't do without, and that has a place."""
     try:
@@ -139,13 +150,8 @@ async def call_function(step: Step, function: Callable[..., Any], *args: Any, **
     if step.scope.lent:
         await step.scope.reclaim()
     token = current.set(step)
-    now = step.scope.loop.time
-    began = now()
     try:
-        returned = function(*args, **named)
-        if (seconds := now() - began) > LONG:
-            note(function, seconds)
-        return await resolve(step, returned)
+        return await resolve(step, called(step.scope.loop.time, function, *args, **named))
     finally:
         restore(token)
 
@@ -171,6 +177,8 @@ async def settle(step: Step, value: Any) -> Any:
             value = await work(step, value)
         elif isinstance(value, AsyncIterator):
             value = await work(step, gathered(value))
+        elif type(value) is GeneratorType:
+            value = collected(value)
         else:
             break
     return value
@@ -208,4 +216,14 @@ async def gathered(items: AsyncIterator[Any]) -> Any:
         close = getattr(items, "aclose", None)
         if close is not None:
             await close()
+    return as_one(parts)
+
+
+def collected(value: Any) -> Any:
+    """All that a generator yields, as it is gathered from an async one; anything else as it is."""
+    return as_one(list(value)) if type(value) is GeneratorType else value
+
+
+def as_one(parts: list[Any]) -> Any:
+    """Texts joined, else the list."""
     return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else parts

@@ -165,13 +165,17 @@ class Step:
             self.__dict__.pop(name, None)
         self.named = self.combines = False
 
-    async def run(self, single: Single[T]) -> T:
-        """Run a Single here and remember how it ended."""
-        scope = self.scope
+    def stands_for(self, single: Single[Any]) -> None:
+        """What runs here, and what its task says of it."""
         self.kind = single.kind
         task = self.task = single.task
         if task is not None and task.priority is not None:
             self.priority = task.priority
+
+    async def run(self, single: Single[T]) -> T:
+        """Run a Single here and remember how it ended."""
+        scope = self.scope
+        self.stands_for(single)
         self.started = scope.loop.time()
         try:
             value = self.value = await single.at(self)

@@ -19,6 +19,9 @@ StepId = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$(?!\n)")]
 Require = Literal["all", "any", "none"] | Annotated[int, Meta(ge=0)]
 Reduce = Literal["sum", "count", "concat", "merge"]
 Backoff = Literal["fixed", "linear", "exponential", "jitter", "decorrelated"]
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+ROLES = frozenset(get_args(Role))
+PARTS = frozenset({tuple, type(None)})
 BACKOFFS = frozenset(get_args(Backoff))
 CATEGORIES = frozenset(Category)
 NUMBERS = frozenset({int, float})
@@ -83,10 +86,14 @@ class Timeouts(Strict, frozen=True, kw_only=True):
 class Message(Strict, frozen=True, kw_only=True):
     """One turn of a conversation."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
+    role: Role
     content: str | tuple[dict[str, Any], ...] | None = None
     tool_calls: tuple[dict[str, Any], ...] | None = None
     tool_call_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES or (type(self.content) is not str and type(self.content) not in PARTS):
+            judge(self)
 
 
 class TaskBase(Strict, tag_field="kind", frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+import streamer
 from streamer import Engine, parallel
 from streamer.blocking import LONG, taken
 
@@ -14,7 +15,9 @@ def slow(task=None):
 
 
 @pytest.mark.parametrize(
-    "plan", [lambda: parallel(slow, lambda: "quick"), None], ids=["operator", "topology"]
+    "plan",
+    [lambda: parallel(slow, lambda: "quick"), lambda: streamer.map(slow, [1]), None],
+    ids=["operator", "map", "topology"],
 )
 async def test_a_function_that_blocks_is_named_with_its_place(plan):
     taken()

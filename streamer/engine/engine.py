@@ -10,12 +10,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from streamer.blocking import LONG, note
+from streamer.blocking import called
 from streamer.chunks import Chunks
 from streamer.engine.asked import asked, deadline_of, id_of, kind_of
 from streamer.engine.compile import Compiler
 from streamer.engine.doors import Doors
-from streamer.engine.judging import judged_hedging, seconds
+from streamer.engine.judging import judged_hedging, judged_instant, seconds
 from streamer.engine.leaving import Leaving
 from streamer.engine.running import BY_ID, Running, absorb
 from streamer.errors import Cancelled, Category, ChildrenFailed, SettingsError, TimedOut, contained
@@ -117,6 +117,8 @@ class Engine(Doors, Leaving):
         What the ``journal`` remembers of an earlier run is not called again, and what is called is noted there.
         Cancelling it cancels what it runs. Strays that outlive the grace keep the run slot until they end.
         """
+        if deadline is not None:
+            judged_instant(deadline)
         given = task, task_id, received, deadline, journal, watched, chunks
         slots = self.slots
         if not self.admits or slots is None or inhabits(slots):
@@ -279,10 +281,7 @@ class Engine(Doors, Leaving):
             refuse_fields(task, kind_of(task))
         token = current.set(step)
         try:
-            began = step.scope.loop.time()
-            plan = self.answer(task)
-            if (took := step.scope.loop.time() - began) > LONG:
-                note(self.answer, took)
+            plan = called(step.scope.loop.time, self.answer, task)
             if isinstance(plan, CALLS):
                 return await as_single(plan).at(step)
             return await resolve(step, plan)

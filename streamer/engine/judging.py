@@ -22,3 +22,9 @@ def seconds(name: str, value: Any) -> float:
     if not number or not isfinite(value) or value < 0:
         raise SettingsError(f"Engine: {name} is a number of seconds of at least 0, not {value!r}.")
     return value  # type: ignore[no-any-return]
+
+
+def judged_instant(deadline: Any) -> None:
+    """Refuse what is no instant."""
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not isfinite(deadline):
+        raise ValueError(f"Engine: deadline is in seconds since the epoch, not {deadline!r}.")

@@ -166,17 +166,19 @@ class Count:
     def votes(self, keys: dict[int, Any]) -> dict[int, Fraction]:
         """For each answer the votes of all that agree with it."""
         vote, alike = self.election.vote, self.election.compare.alike
+        # what has no hash stands by itself, as its index; what is equal is compared with the others once
+        groups = {index: index if isinstance(key, dict | list) else key for index, key in keys.items()}
+        own: dict[Any, Fraction] = {}
+        for index, group in groups.items():
+            own[group] = own.get(group, Fraction()) + vote[index]
+        sums = dict(own)
         if alike is not None:
-            near = {index: vote[index] for index in keys}
-            for one, other in combinations(keys, 2):
-                if both(alike, keys[one], keys[other]):
-                    near[one] += vote[other]
-                    near[other] += vote[one]
-            return near
-        sums: dict[Any, Fraction] = {}
-        for index, key in keys.items():
-            sums[key] = sums.get(key, Fraction()) + vote[index]
-        return {index: sums[key] for index, key in keys.items()}
+            held = {group: keys[index] for index, group in groups.items()}
+            for one, other in combinations(own, 2):
+                if both(alike, held[one], held[other]):
+                    sums[one] += own[other]
+                    sums[other] += own[one]
+        return {index: sums[group] for index, group in groups.items()}
 
 
 def both(alike: Any, one: Any, other: Any) -> bool:

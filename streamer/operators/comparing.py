@@ -150,7 +150,7 @@ def near(one: Any, other: Any, threshold: float) -> bool:
     However similar two texts are, they must hold the same numbers in the same order.
     """
     if isinstance(one, Text) and isinstance(other, Text):
-        return one.numbers == other.numbers and similarity(one.said, other.said) >= threshold
+        return one.numbers == other.numbers and similarity(one.said, other.said, threshold) >= threshold
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(near(one[name], other[name], threshold) for name in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -158,8 +158,11 @@ def near(one: Any, other: Any, threshold: float) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def similarity(one: str, other: str) -> float:
-    """The share of both texts, 0 to 1, that they have in common in the same order: by letters, long ones by words."""
+def similarity(one: str, other: str, least: float = 0.0) -> float:
+    """The share of both texts, 0 to 1, that they have in common in the same order: by letters, long ones by words.
+
+    It is 0 where their lengths alone say that it is below ``least``.
+    """
     if one == other:
         return 1.0
     longer = max(len(one), len(other))
@@ -167,6 +170,8 @@ def similarity(one: str, other: str) -> float:
         return 0.0
     long = longer > LETTERS
     a, b = (one.split(), other.split()) if long else (list(one), list(other))
+    if 2 * min(len(a), len(b)) < least * (len(a) + len(b)):
+        return 0.0
     return 2 * in_common(a, b) / (len(a) + len(b))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from streamer.errors import Category, TimedOut
 from streamer.operand import as_single
 from streamer.operators.retry import Operator
-from streamer.single import Operand, Single
+from streamer.single import Operand, Run, Single
 from streamer.step import Step
 
 
@@ -25,15 +25,17 @@ def deadline(instant: datetime) -> Operator:
     def operator(source: Operand) -> Single[Any]:
         single = as_single(source)
 
-        async def run(step: Step) -> Any:
-            scope = step.scope
-            ours = at - scope.epoch
-            if step.deadline is not None and step.deadline <= ours:
-                return await single.at(step)  # whoever set the earlier one sees to it
-            step.deadline = ours
-            expired = TimedOut("The deadline has passed.", Category.DEADLINE)
-            return await scope.bounded(single.at(step), ours - scope.loop.time(), expired)
-
-        return single.like(run, operator)
+        return single.like(lambda step: until(at, step, single.at), operator)
 
     return operator
+
+
+async def until(at: float, step: Step, run: Run[Any]) -> Any:
+    """Run it at this step, until then in seconds since the epoch."""
+    scope = step.scope
+    ours = at - scope.epoch
+    if step.deadline is not None and step.deadline <= ours:
+        return await run(step)  # whoever set the earlier one sees to it
+    step.deadline = ours
+    expired = TimedOut("The deadline has passed.", Category.DEADLINE)
+    return await scope.bounded(run(step), ours - scope.loop.time(), expired)

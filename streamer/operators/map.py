@@ -9,6 +9,7 @@ from typing import Any
 
 from reactivex import Observable
 
+from streamer.blocking import called
 from streamer.operand import CALLS, as_single, resolve
 from streamer.operators.policy import Policy
 from streamer.operators.reading import Items, Once
@@ -104,13 +105,13 @@ class Applied(Single[Any]):
         step.again()
         token = current.set(step)
         try:
-            value = self.function(*self.args)
+            value = called(step.scope.loop.time, self.function, *self.args)
             if type(value) is CoroutineType or not isinstance(value, CALLS):
                 return await resolve(step, value)
             single = as_single(value)
             if self.previous is not None:
                 single = single.given(self.previous)
-            step.kind, step.task = single.kind, single.task
+            step.stands_for(single)
             return await single.at(step)
         finally:
             restore(token)

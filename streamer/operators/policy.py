@@ -27,6 +27,8 @@ class Policy:
             raise ValueError(
                 f"require is 'all', 'any', 'none' or a number of at least 0, not {self.require!r}."
             )
+        if not isinstance(self.fail_fast, bool):
+            raise ValueError(f"fail_fast is True or False, not {self.fail_fast!r}.")
 
     def of(self, total: int | None) -> Policy:
         """The same, if so many children can meet it; else a ValueError."""
@@ -38,7 +40,7 @@ class Policy:
         """How many of ``total`` must succeed."""
         if isinstance(self.require, int):
             return self.require
-        return {"all": total, "any": min(1, total), "none": 0}[self.require]
+        return {"all": total, "any": 1, "none": 0}[self.require]
 
     def hopeless(self, failed: int, total: int | None) -> bool:
         """Whether too many have failed already, however the others end."""

@@ -14,12 +14,13 @@ from streamer.call import Call
 from streamer.clocks import tightest, unfit
 from streamer.errors import CallFailed, Category
 from streamer.limits import Joint, Limit, depart, enter
+from streamer.operators.deadline import until
 from streamer.operators.retry import Attempts
 from streamer.providers.conversation import handed_over
 from streamer.providers.protocol import Chunk, Provider, Request, Response
 from streamer.single import Single
 from streamer.step import Step
-from streamer.tasks import Message, Retry, TaskBase, Timeouts
+from streamer.tasks import Message, TaskBase, Timeouts
 
 PIECES = (str, Chunk)
 
@@ -115,12 +116,20 @@ class ProviderCall(Call):
                 slots.give()
 
 
-class RetriedCall(ProviderCall):
-    """A call whose task, or topology, says how it is retried; a ``retry`` that is put around it is nearer."""
+class OwnCall(ProviderCall):
+    """A call whose task says more than its question: until when, or, as its topology may, how it is retried.
+
+    A ``retry`` that is put around it is nearer.
+    """
 
     def at(self, step: Step) -> Coroutine[Any, Any, Any]:
-        attempt = super().at
-        return attempt(step) if step.retrying else Attempts(self.retries or Retry()).made(step, attempt)
+        at = None if self.task is None else self.task.deadline
+        return self.attempted(step) if at is None else until(at.timestamp(), step, self.attempted)
+
+    def attempted(self, step: Step) -> Coroutine[Any, Any, Any]:
+        if self.retries is None or step.retrying:
+            return super().at(step)
+        return Attempts(self.retries).made(step, super().at)
 
 
 async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:

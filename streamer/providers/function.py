@@ -15,7 +15,7 @@ from streamer.call import Call
 from streamer.clocks import tightest
 from streamer.errors import CallFailed, Cancelled, Category, SettingsError, StreamerError, category_of
 from streamer.limits import Limit, depart, enter, held, limit_of
-from streamer.operand import CALLS, as_single, settle
+from streamer.operand import CALLS, as_single, collected, misfit, settle
 from streamer.providers.processes import Job, Processes
 from streamer.single import Single
 from streamer.step import Step, current, restore
@@ -135,11 +135,24 @@ class FunctionCall(Call):
         step.again()
         try:
             value = await self.answer(step)
-        except self.target.retry_on as error:
-            if category_of(error) is Category.INTERNAL:
-                raise CallFailed(Category.SERVER_ERROR, str(error)) from error
-            raise
+        except Exception as error:
+            failure = self.meant(error)
+            if failure is error:
+                raise
+            raise failure from error
         return value if not isinstance(value, CALLS) else await self.handed_on(step, value)
+
+    def meant(self, error: Exception) -> Exception:
+        """What its exception counts as."""
+        target = self.target
+        if isinstance(error, TypeError):
+            why = misfit(target.function, self.args, self.arguments)
+            if why is not None:
+                said = f"function {target.name!r} can't be called with these arguments: {why}."
+                return CallFailed(Category.INVALID_REQUEST, said)
+        if isinstance(error, target.retry_on) and category_of(error) is Category.INTERNAL:
+            return CallFailed(Category.SERVER_ERROR, str(error))
+        return error
 
     async def answer(self, step: Step) -> Any:
         """What the function itself does, which holds the slot until it has really ended."""
@@ -208,7 +221,7 @@ class FunctionCall(Call):
         try:
             if job is not None and processes is not None:
                 return processes.call(job, self.args, self.arguments)
-            return context.run(self.target.function, *self.args, **self.arguments)
+            return collected(context.run(self.target.function, *self.args, **self.arguments))
         except asyncio.CancelledError as error:
             raise Cancelled(str(error) or "It raised CancelledError itself.") from error
         except BaseException as error:

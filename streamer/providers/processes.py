@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from streamer.errors import CallFailed, Cancelled, Category, SettingsError, StreamerError
+from streamer.operand import collected
 
 Place = tuple[str, str | None, str]
 """Where a function is found: its module, that one's file, its name there."""
@@ -161,7 +162,7 @@ def serve(pipe: Connection) -> None:
             return
         try:
             place, args, named = pickle.loads(asked)
-            answer = pickle.dumps((True, found(place)(*args, **named)))
+            answer = pickle.dumps((True, collected(found(place)(*args, **named))))
         except Exception as error:
             answer = pickle.dumps((False, portable(error)))
         except BaseException as error:

@@ -12,7 +12,7 @@ from streamer.errors import CallFailed, Category, SettingsError
 from streamer.limits import ExtraCalls, Joint, Limit, limit_of
 from streamer.limits.ceiling import ceiling
 from streamer.not_yet import refuse_fields
-from streamer.providers.call import ProviderCall, RetriedCall
+from streamer.providers.call import OwnCall, ProviderCall
 from streamer.providers.conversation import conversation
 from streamer.providers.protocol import Provider, Request
 from streamer.step import current
@@ -95,7 +95,8 @@ class Target:
         clocks = clocks_of(task) if task is not None else None
         if clocks is not None and (why := unfit(clocks, self.provider, self.name)) is not None:
             raise CallFailed(Category.INVALID_REQUEST, why, provider=self.name)
-        call = (ProviderCall if retry is None else RetriedCall)(
+        own = retry is not None or (task is not None and task.deadline is not None)
+        call = (OwnCall if own else ProviderCall)(
             self.provider,
             self.name,
             self.model,

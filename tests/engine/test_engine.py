@@ -49,6 +49,7 @@ class World:
         functions = {
             "add": FunctionTarget(lambda a, b: a + b, "add", run_in="loop"),
             "wait": FunctionTarget(asyncio.sleep, "wait"),
+            "divide": divide,
         }
         self.engine = Engine(providers=registry, functions=functions, listener=self.events.append, **settings)
 
@@ -58,6 +59,10 @@ class World:
 
     async def run(self, task: dict[str, Any], **settings: Any) -> Result:
         return await self.engine.run(msgspec.convert(task, Task), task_id="t", **settings)
+
+
+def divide(a: float, by: float) -> float:
+    return a / by
 
 
 def without_request(answer: Any) -> Any:
@@ -137,6 +142,20 @@ class TestInheritance:
         world = World(answer=lambda _: made)
         result = await world.run(ASK)
         assert (result.status, result.error.category) == ("timed_out", "deadline")
+
+    @pytest.mark.parametrize("model", ["slow:", "flaky:"])
+    async def test_so_does_that_of_a_task_that_a_provider_is_called_with(self, model):
+        """Its retries end with it as well; others go on."""
+        call = World().engine.providers.resolve(model)
+        made = Llm(model=model, prompt="?", deadline=in_seconds(3), retry=Retry(initial_delay=9))
+        result = await result_of(parallel(call(made), Work(5, "later"), require="any"))
+        assert [child.status for child in result.children] == ["timed_out", "succeeded"]
+        assert result.children[0].error.category == "deadline"
+
+    @pytest.mark.parametrize("deadline", [float("nan"), float("inf"), "soon"])
+    def test_what_is_no_instant_is_refused(self, deadline):
+        with pytest.raises(ValueError, match="deadline is in seconds since the epoch, not"):
+            Engine().run(llm("?"), deadline=deadline)
 
 
 class TestTimeouts:
@@ -297,6 +316,8 @@ class TestFailures:
             ({**ASK, "model": None}, "names no model"),
             ({**ASK, "model": "nobody:x"}, "nobody:x"),
             ({"kind": "function", "name": "nobody"}, "nobody"),
+            ({"kind": "function", "name": "divide", "arguments": [1]}, "missing a required argument: 'by'"),
+            ({"kind": "function", "name": "divide", "arguments": {"a": 1, "by": 2, "c": 3}}, "argument 'c'"),
             ({"kind": "map", "items": "{{ inputs.all }}", "task": ASK}, "`items` is an array"),
             ({"kind": "map", "items": [], "task": {**ASK, "prompt": "{{ itm }}"}}, "at `$.task.prompt`"),
             ({"kind": "consensus", "tasks": [ASK, {"kind": "plan", "goal": "x"}]}, "plan"),

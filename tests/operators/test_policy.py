@@ -29,6 +29,13 @@ def test_of_an_unknown_number_only_what_no_further_child_can_mend_is_hopeless(re
         assert not policy.satisfied((ends + more).count(True), len(ends + more))
 
 
+@pytest.mark.parametrize("fail_fast", ["no", 1, None])
+def test_whether_it_fails_fast_is_true_or_false(fail_fast):
+    """A word would be true, whatever it says."""
+    with pytest.raises(ValueError, match="fail_fast is True or False, not"):
+        Policy(fail_fast=fail_fast)
+
+
 @given(REQUIRE, st.integers(0, 8))
 def test_more_than_there_are_can_not_be_required(require, total):
     policy = Policy(require)
@@ -37,7 +44,7 @@ def test_more_than_there_are_can_not_be_required(require, total):
             policy.of(total)
     else:
         assert policy.of(total) is policy
-        assert 0 <= policy.needed(total) <= total
+        assert 0 <= policy.needed(total) <= max(total, require == "any")
 
 
 @pytest.mark.parametrize("require", ["most", "", -1, True, 1.5, None])

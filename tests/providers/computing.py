@@ -54,3 +54,11 @@ def computes(seconds):
     while time.monotonic() < end:
         math.sqrt(2)
     return os.getpid()
+
+
+def count(until):
+    yield from range(until)
+
+
+def spell(word):
+    yield from word

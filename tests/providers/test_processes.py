@@ -183,3 +183,15 @@ async def test_operators_take_them_too():
     await computed.close()
     with pytest.raises(ValueError, match="in_thread: takes a function"):
         in_thread(3)
+
+
+@pytest.mark.parametrize("run_in", ["process", "thread", "loop"])
+async def test_what_a_generator_yields_is_gathered_wherever_it_runs(run_in):
+    """As from an async one: texts are one text."""
+    count = FunctionTarget(computing.count, "count", run_in=run_in)
+    spell = FunctionTarget(computing.spell, "spell", run_in=run_in)
+    try:
+        assert await parallel(count(3), spell("abc")) == [[0, 1, 2], "abc"]
+    finally:
+        await count.close()
+        await spell.close()
