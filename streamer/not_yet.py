@@ -19,6 +19,11 @@ LOOK = {
     for names in [(*EVERYWHERE, *FIELDS.get(kind, ()))]
 }
 """All of a task's such fields at one look, for this is done for every task."""
+UNSAID = {
+    kind: tuple(False if name == "stream" else None for name in (*names, names[0]))
+    for kind, (names, _) in LOOK.items()
+}
+"""What that look finds where nothing is said."""
 
 
 def refuse_kind(kind: str) -> None:
@@ -32,8 +37,11 @@ def refuse_kind(kind: str) -> None:
 
 def refuse_fields(task: TaskBase, kind: str) -> None:
     """Say of every field that has no effect yet that it has none."""
-    names, values = LOOK[kind]
-    for name, value in zip(names, values(task), strict=False):
+    names, look = LOOK[kind]
+    values = look(task)
+    if values == UNSAID[kind]:
+        return
+    for name, value in zip(names, values, strict=False):
         if value is not None and value is not False and value != ():
             raise no_effect(name)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamer.errors import Cancelled, TimedOut, contain
 from streamer.events import Event, Listener
-from streamer.limits import RunSlot, held
+from streamer.limits import NONE, RunSlot, held
 
 if TYPE_CHECKING:
     from streamer.chunks import Chunks
@@ -50,15 +50,15 @@ class Scope(RunSlot):
     """Calls that are journaled, made or recalled."""
     repeated = repeated_before = 0
     """Calls of this run, and of those before as far as known, that an earlier run may have made as well."""
+    tasks: set[asyncio.Task[Any]] = NONE
+    """What it has started and has not ended."""
 
     def __init__(self, task_id: str, grace: float = CANCEL_GRACE) -> None:
-        super().__init__()
         self.task_id = task_id
         self.grace = grace
         self.loop = asyncio.get_running_loop()
         self.epoch = time.time() - self.loop.time()
         """Added to the loop's time it gives the time of day; one clock for a task's whole life."""
-        self.tasks: set[asyncio.Task[Any]] = set()
         if held.get() is not None:
             self.holds = True  # by code that another task runs
 
@@ -78,6 +78,8 @@ class Scope(RunSlot):
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start an asyncio task of this scope."""
         task = self.loop.create_task(work)
+        if self.tasks is NONE:
+            self.tasks = set()
         self.tasks.add(task)
         task.add_done_callback(self.ended)
         return task
@@ -104,6 +106,8 @@ class Scope(RunSlot):
 
     async def outlast(self, pending: set[Any]) -> None:
         """Await what is to end soon, at most for the grace, even when cancelled meanwhile."""
+        if self.strays is NONE:
+            self.strays = set()
         for future in pending:
             self.strays.add(future)
             future.add_done_callback(self.stray_ended)

@@ -259,6 +259,8 @@ class Watched(Protocol):
     """What lets others look at the task that runs for it: they walk its steps when they like, at no cost to it."""
 
     step: Step | None
+    work: asyncio.Task[Any] | None
+    """What runs it."""
 
 
 certain: ContextVar[Scope | None] = ContextVar("streamer_certain", default=None)

@@ -166,8 +166,9 @@ class Engine(Doors, Leaving):
         step = self.begin(task, task_id, journal, chunks)
         scope, task_id, now = step.scope, step.scope.task_id, step.scope.loop.time()
         step.started = now
+        work = asyncio.current_task()
         if watched is not None:
-            watched.step = step
+            watched.step, watched.work = step, work
         if received is None:
             received = now
         at = deadline_of(task, deadline)
@@ -175,7 +176,7 @@ class Engine(Doors, Leaving):
         error: BaseException | None = None
         raised = False
         running = self.running
-        entry = (scope, asyncio.current_task())
+        entry = (scope, work)
         if running.setdefault(task_id, entry) is not entry:
             running.join(task_id, entry)
         try:

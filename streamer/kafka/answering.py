@@ -75,6 +75,7 @@ class Answering:
         if record.poison:
             return poisonous(message, None if task is ELSEWHERE else task)
         if task is ELSEWHERE:
+            record.work = asyncio.current_task()
             task = await self.claiming.task(message)
             if type(task) is InvalidTask:
                 return named(task, message)
@@ -93,7 +94,7 @@ class Answering:
         )
         if result.possible_duplicate_calls:
             self.dispatcher.possible_duplicates += result.possible_duplicate_calls
-        return await self.claiming.result(message, result)
+        return result if self.claiming.store is None else await self.claiming.result(message, result)
 
 
 def priority(item: tuple[Record, Any, float]) -> int | None:

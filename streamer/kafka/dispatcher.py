@@ -101,7 +101,6 @@ class Dispatcher:
         """A run slot is free for it; False when it was let go meanwhile."""
         self.waiting -= 1
         if record.partition.begin(record):
-            record.work = asyncio.current_task()
             self.working += 1
             return True
         self.occupied -= 1

@@ -30,6 +30,10 @@ tenant: ContextVar[Tenant | None] = ContextVar("streamer_tenant", default=None)
 """The stream that what runs is an item of, and in whose slot."""
 
 
+NONE: set[Any] = set()
+"""Stays empty: most tasks start nothing, and need no set of their own."""
+
+
 class RunSlot:
     """One slot, shared by all that a task does at once.
 
@@ -55,9 +59,7 @@ class RunSlot:
     brief = 0
     """Back-offs too short for parking."""
     parked = False
-
-    def __init__(self) -> None:
-        self.strays: set[asyncio.Future[Any]] = set()
+    strays: set[asyncio.Future[Any]] = NONE
 
     async def begin(self) -> None:
         """Some work is to begin: with the slot in hand."""

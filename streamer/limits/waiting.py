@@ -55,11 +55,14 @@ class Waiting(Generic[T]):
 
     def popleft(self) -> T:
         """Whoever goes next goes."""
-        entry, queue = self.next()
-        if queue is self.heap:
-            heappop(self.heap)
+        if self.heap or not self.fifo or self.fifo[0][2] is GONE:
+            entry, queue = self.next()
+            if queue is self.heap:
+                heappop(self.heap)
+            else:
+                self.fifo.popleft()
         else:
-            self.fifo.popleft()
+            entry = self.fifo.popleft()
         self.alive -= 1
         item: T = entry[2]
         entry[2] = GONE  # so that nobody discards it any more

@@ -84,8 +84,8 @@ class Crew:
 
     def begin(self, order: Order) -> None:
         self.engine.listener = self.relay if self.telling else None
-        order.task = order.loop.create_task(self.work(order), context=order.context)
-        order.task.add_done_callback(lambda task: self.over(order, task))
+        order.work = order.loop.create_task(self.work(order), context=order.context)
+        order.work.add_done_callback(lambda task: self.over(order, task))
 
     async def work(self, order: Order) -> None:
         """Run it, and give the slot to the next, unless strays of it keep it."""
@@ -148,12 +148,12 @@ class Crew:
 
     def cancel(self, order: Order, message: str) -> None:
         """End it; what cleans up already is left to that."""
-        if order.task is None:
+        if order.work is None:
             self.waiting.discard(order.place)
             self.finish(order, order.cut(Cancelled(message)))
-        elif not order.task.cancelling():
+        elif not order.work.cancelling():
             order.stopped = True
-            order.task.cancel()
+            order.work.cancel()
 
     def abort(self) -> None:
         """Cancel everything; what does not end in time is left behind."""

@@ -21,7 +21,7 @@ from streamer.tasks import TaskBase
 class Order:
     """What was submitted: what is to be done, in whose context, and the future of its result.
 
-    ``task`` runs it once it has begun, and ``step`` is its first, set by the engine. ``admitted`` is what its
+    ``work`` runs it once it has begun, and ``step`` is its first, which the engine sets. ``admitted`` is what its
     submitter waits for while there is no room.
     """
 
@@ -34,7 +34,7 @@ class Order:
     deadline: float | None = None
     """In seconds since the epoch."""
     step: Step | None = None
-    task: asyncio.Task[None] | None = None
+    work: asyncio.Task[None] | None = None
     admitted: asyncio.Future[None] | None = None
     begun = ended = False
     stopped = False
@@ -58,7 +58,7 @@ class Order:
     @property
     def working(self) -> bool:
         """Whether it holds a worker: it has begun, and does not wait between two attempts."""
-        return self.task is not None and (self.step is None or not self.step.scope.lent)
+        return self.work is not None and (self.step is None or not self.step.scope.lent)
 
     def dressed(self, result: Result) -> Result:
         """A result with this one's tag and metadata."""
