@@ -21,10 +21,10 @@ class Kept(NamedTuple):
 _longest: Kept | None = None
 
 
-def called(now: Callable[[], float], function: Callable[..., T], *args: Any, **named: Any) -> T:
+def called(now: Callable[[], float], function: Callable[..., T], *args: Any) -> T:
     """Call a user's function on the loop, whose clock is ``now``, and note it if that took long."""
     began = now()
-    returned = function(*args, **named)
+    returned = function(*args)
     if (seconds := now() - began) > LONG:
         note(function, seconds)
     return returned

@@ -145,13 +145,13 @@ def again(run: Run[T]) -> Run[T]:
     return begin
 
 
-async def call_function(step: Step, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+async def call_function(step: Step, function: Callable[..., Any], *args: Any) -> Any:
     """Call user code with this step as the current one, and see what it returned through to its value."""
     if step.scope.lent:
         await step.scope.reclaim()
     token = current.set(step)
     try:
-        return await resolve(step, called(step.scope.loop.time, function, *args, **named))
+        return await resolve(step, called(step.scope.loop.time, function, *args))
     finally:
         restore(token)
 

@@ -86,9 +86,7 @@ def flattened(step: Step, *, value: Any, **told: Any) -> Result:
 
 def children_of(step: Step, value: Any, received: float) -> tuple[Result, ...] | dict[str, Result]:
     """The children's results in the task's shape."""
-    results = {
-        key: child_result(step, key, child, value, received) for key, child in (step.children or {}).items()
-    }
+    results = {key: child_result(step, key, child, value, received) for key, child in step.family().items()}
     return {str(key): result for key, result in results.items()} if step.named else tuple(results.values())
 
 

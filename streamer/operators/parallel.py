@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
 from streamer.operand import as_single
@@ -35,16 +36,22 @@ def parallel(
     told of each child once, in turn; sync or async. What they raise changes nothing.
     """
     named = len(tasks) == 1 and isinstance(tasks[0], Mapping)
-    given: dict[int | str, Single[Any]] = {}
-    for key, task in tasks[0].items() if named else enumerate(tasks):
-        if named and not isinstance(key, str):
-            raise TypeError(f"The names of parallel tasks are strings, not {key!r}.")
-        given[key] = as_single(task)
+    names: list[str] | None = None
+    if named:
+        wrong = next((key for key in tasks[0] if not isinstance(key, str)), "")
+        if wrong != "":
+            raise TypeError(f"The names of parallel tasks are strings, not {wrong!r}.")
+        names = list(tasks[0])
+    # a function is wrapped when its turn comes, for there may be many
+    given = [
+        task if type(task) is FunctionType else as_single(task)
+        for task in (tasks[0].values() if named else tasks)
+    ]
     plan = Plan(
         "parallel",
-        lambda single, _: single,
+        lambda task, _: as_single(task),
         total=len(given),
-        names=[str(key) for key in given] if named else None,
+        names=names,
         concurrency=concurrency,
         policy=Policy(require, fail_fast),
         reduce=reduce,
@@ -52,16 +59,16 @@ def parallel(
     )
 
     async def run(step: Step) -> Any:
-        return await Together(plan, step, given.values()).run()
+        return await Together(plan, step, given).run()
 
     return Single(
         run,
         "parallel",
         given=lambda previous: parallel(
             *(
-                [{k: s.given(previous) for k, s in given.items()}]
-                if named
-                else [s.given(previous) for s in given.values()]
+                [{name: as_single(task).given(previous) for name, task in zip(names, given, strict=True)}]
+                if names is not None
+                else [as_single(task).given(previous) for task in given]
             ),
             concurrency=concurrency,
             fail_fast=fail_fast,

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamer.attempts import let_go
 from streamer.errors import CallFailed, Cancelled, Category, ChildrenFailed, Skipped
-from streamer.operators.kept import kept
+from streamer.operators.kept import Values, kept
 from streamer.operators.policy import Policy
 from streamer.operators.reading import END, Items
 from streamer.operators.reduction import REDUCTIONS
@@ -16,6 +16,7 @@ from streamer.operators.rolling import Rolling
 from streamer.operators.telling import Callbacks
 from streamer.remembering import joined
 from streamer.settings import steps_in_parallel
+from streamer.settled import Settled
 from streamer.single import Single
 from streamer.step import Step
 
@@ -77,6 +78,9 @@ class Together(Rolling):
         if step.endless:
             step.dropped, step.before = 0, max(step.before, step.most)
         self.kept = kept(plan.reduce, plan.total is not None)
+        self.settled: Settled | None = None
+        if plan.total is not None and plan.names is None and isinstance(self.kept, Values):
+            self.settled = step.settled = Settled(plan.total, self.kept.values)
         self.failures: dict[int, Exception] = {}
         self.failed = self.told = 0
         self.untold: list[tuple[int, Any, Exception | None]] = []
@@ -136,6 +140,9 @@ class Together(Rolling):
             self.furthest = child
         if plan.total is None:
             let_go(self.step, index)
+        elif error is None and self.settled is not None and self.settled.take(index, child):
+            assert self.step.children is not None
+            del self.step.children[index]
 
     def fails(self, index: int, error: Exception) -> None:
         self.failed += 1

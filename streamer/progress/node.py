@@ -27,6 +27,8 @@ class Node:
     is a new one) or a total is raised; a node that has ended stays as it is, and nothing below it goes on.
     """
 
+    work: object = None
+    """What runs it."""
     step: Step | None = None
     """The task whose steps it follows: a Node is what ``Engine.run`` takes as ``watched``."""
     endless = False

@@ -60,8 +60,8 @@ def state_of(step: Step, root: bool = False) -> State:
 
 def below(step: Step) -> Iterator[tuple[Key, Step]]:
     """Its children with their keys, and the calls that its function makes."""
-    if step.combines and step.children is not None:
-        yield from step.children.items()
+    if step.combines:
+        yield from step.family().items()
     for number, call in enumerate(step.calls or ()):
         yield ("call", number), call
 

@@ -1,0 +1,85 @@
+"""What ended children leave: of those that only have a value no step stays, and nobody sees a difference."""
+
+import asyncio
+import gc
+
+import pytest
+
+from streamer import Status, map, parallel, retry
+from streamer.providers.registry import Registry
+from streamer.step import Step
+from tests.engine.test_engine import result_of
+from tests.operators.doubles import Script, passing
+
+
+def steps():
+    gc.collect()
+    return sum(isinstance(thing, Step) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("shape", ["parallel", "map"])
+async def test_their_steps_go_as_they_end(shape):
+    before, most = steps(), 0
+
+    async def work(item=None):
+        nonlocal most
+        await asyncio.sleep(1)
+        most = max(most, steps() - before)
+        return item
+
+    if shape == "map":
+        await map(work, range(40), concurrency=5)
+    else:
+        await parallel(*[work] * 40, concurrency=5)
+    assert most <= 5 + 2
+
+
+async def test_the_result_tells_of_them_as_of_the_others():
+    """In their order, with their times; among them one that failed, one that called a model and one that nests."""
+    ask = Registry().declare(lambda _: "asked", {"name": "m"})
+
+    async def later():
+        await asyncio.sleep(2)
+        return "later"
+
+    result = await result_of(
+        parallel(later, lambda: None, Script(passing()), ask("?"), lambda: parallel(lambda: 1), require="any")
+    )
+    assert result.value == ["later", None, None, "asked", [1]]
+    assert [child.task_id for child in result.children] == [f"t/{index}" for index in range(5)]
+    assert [str(child.status) for child in result.children] == [
+        "succeeded",
+        "succeeded",
+        "failed",
+        "succeeded",
+        "succeeded",
+    ]
+    assert [child.kind for child in result.children] == [
+        "function",
+        "function",
+        "function",
+        "llm",
+        "function",
+    ]
+    assert [child.duration for child in result.children] == [2, 0, 0, 0, 0]
+    assert (result.child(0).value, result.counts[Status.SUCCEEDED]) == ("later", 4)
+
+
+async def test_their_values_are_told_where_a_reduction_made_another_of_them():
+    result = await result_of(parallel(lambda: 1, lambda: 2, reduce="sum"))
+    assert (result.value, [child.value for child in result.children]) == (3, [1, 2])
+
+
+async def test_run_once_more_they_are_told_of_as_they_were_the_last_time():
+    runs = []
+
+    async def work():
+        runs.append(len(runs))
+        await asyncio.sleep(1)
+        return runs[-1]
+
+    fails = Script(passing(), "well")
+    result = await result_of(retry(2, initial_delay=5, jitter=0)(parallel(work, fails)))
+    assert result.value == [1, "well"]
+    first, _ = result.children
+    assert (first.started_at - result.started_at).total_seconds() == pytest.approx(6)
