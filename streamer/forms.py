@@ -98,7 +98,7 @@ def check_names(form: Any, names: Collection[str], path: str) -> None:
 
 def known_only(what: str, struct: type[msgspec.Struct], given: Collection[str]) -> None:
     """Refuse, from Python, names that a part of a task doesn't have, and say which it has."""
-    names = [f.encode_name for f in msgspec.structs.fields(struct)]
+    names = struct.__struct_encode_fields__
     for name in given:
         if name not in names:
             raise ValueError(f"{what}: unknown field `{name}`; there are {', '.join(names)}.")
