@@ -44,14 +44,16 @@ def result_of(
             usage = add(usage, child.usage)
             cost = add(cost, child.cost)
     for attempt in attempts:
-        usage = add(usage, attempt.usage)
-        cost = add(cost, attempt.cost)
+        if attempt.usage is not None:
+            usage = add(usage, attempt.usage)
+        if attempt.cost is not None:
+            cost = add(cost, attempt.cost)
     epoch = scope.epoch
     provider, model, finish_reason, degraded = answered or (None, None, None, False)
     return Result(
         task_id=task_id or scope.task_id + step.path,
         kind=kind or step.kind or "function",
-        status=status_of(error, step),
+        status=Status.SUCCEEDED if error is None else status_of(error, step),
         value=value,
         error=None if error is None else failure(error),
         tag=(task.tag if task is not None else None) or step.tag,

@@ -57,7 +57,8 @@ class Scope(RunSlot):
         self.task_id = task_id
         self.grace = grace
         self.loop = asyncio.get_running_loop()
-        self.epoch = time.time() - self.loop.time()
+        self.began = self.loop.time()
+        self.epoch = time.time() - self.began
         """Added to the loop's time it gives the time of day; one clock for a task's whole life."""
         if held.get() is not None:
             self.holds = True  # by code that another task runs

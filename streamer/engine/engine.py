@@ -119,11 +119,10 @@ class Engine(Doors, Leaving):
         """
         if deadline is not None:
             judged_instant(deadline)
-        given = task, task_id, received, deadline, journal, watched, chunks
         slots = self.slots
         if not self.admits or slots is None or inhabits(slots):
-            return self.run_now(*given)
-        return self.run_admitted(slots, *given)
+            return self.run_now(task, task_id, received, deadline, journal, watched, chunks)
+        return self.run_admitted(slots, task, task_id, received, deadline, journal, watched, chunks)
 
     async def run_admitted(
         self,
@@ -164,14 +163,15 @@ class Engine(Doors, Leaving):
         """The same with a slot in hand; or only its Result, where it ``ended`` before it had one."""
         own = isinstance(task, TaskBase)
         step = self.begin(task, task_id, journal, chunks)
-        scope, task_id, now = step.scope, step.scope.task_id, step.scope.loop.time()
-        step.started = now
-        work = asyncio.current_task()
+        scope = step.scope
+        task_id, loop = scope.task_id, scope.loop
+        now = step.started = scope.began
+        work = asyncio.current_task(loop)
         if watched is not None:
             watched.step, watched.work = step, work
         if received is None:
             received = now
-        at = deadline_of(task, deadline)
+        at = deadline if step.task is None else deadline_of(step.task, deadline)
         value: Any = None
         error: BaseException | None = None
         raised = False
@@ -220,12 +220,12 @@ class Engine(Doors, Leaving):
             raise asyncio.CancelledError
         if scope.tasks:
             await self.closed(scope)
-        step.finished = scope.loop.time()
-        told: dict[str, Any] = {"received": received, "kind": kind_of(task), "task_id": task_id}
+        step.finished = loop.time()
+        kind = kind_of(task)
         try:
-            result = result_of(step, value=value, error=error, **told)
+            result = result_of(step, value=value, error=error, received=received, kind=kind, task_id=task_id)
         except RecursionError:
-            result = flattened(step, value=value, **told)
+            result = flattened(step, value=value, received=received, kind=kind, task_id=task_id)
         if scope.lent or scope.tasks or scope.threads:
             self.leave(scope)
         else:
