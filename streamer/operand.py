@@ -206,17 +206,22 @@ async def work(step: Step, awaitable: Any) -> Any:
             hold.end()
 
 
-async def gathered(items: AsyncIterator[Any]) -> Any:
-    """All that an async iterator yields: text joined, else a list. It is closed however this ends."""
-    parts: list[Any] = []
+async def listed(items: AsyncIterator[Any]) -> list[Any]:
+    """All that an async iterator yields; it is closed however this ends."""
+    found: list[Any] = []
     try:
         async for item in items:
-            parts.append(item)  # noqa: PERF401 - the iterator must be closed here, not by the collector
+            found.append(item)  # noqa: PERF401 - the iterator must be closed here, not by the collector
     finally:
         close = getattr(items, "aclose", None)
         if close is not None:
             await close()
-    return as_one(parts)
+    return found
+
+
+async def gathered(items: AsyncIterator[Any]) -> Any:
+    """The same as one value: text joined, else the list."""
+    return as_one(await listed(items))
 
 
 def collected(value: Any) -> Any:

@@ -15,6 +15,7 @@ from streamer.call import status_of
 from streamer.errors import Cancelled, Category, Skipped, StreamerError, TimedOut
 from streamer.failures import failure
 from streamer.results import Result, Status
+from streamer.settled import family
 from streamer.step import Step
 
 utc = datetime.fromtimestamp
@@ -88,7 +89,7 @@ def flattened(step: Step, *, value: Any, **told: Any) -> Result:
 
 def children_of(step: Step, value: Any, received: float) -> tuple[Result, ...] | dict[str, Result]:
     """The children's results in the task's shape."""
-    results = {key: child_result(step, key, child, value, received) for key, child in step.family().items()}
+    results = {key: child_result(step, key, child, value, received) for key, child in family(step).items()}
     return {str(key): result for key, result in results.items()} if step.named else tuple(results.values())
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from math import nan
-from typing import TYPE_CHECKING, Any
+from math import isnan, nan
+from typing import Any
 
-if TYPE_CHECKING:
-    from streamer.step import Step
+from streamer.step import Step
 
 
 class Settled:
@@ -38,3 +37,19 @@ class Settled:
         self.started[index] = child.started or 0.0
         self.finished[index] = child.finished or 0.0
         return True
+
+
+def family(step: Step) -> dict[int | str, Step]:
+    """All children of a step, in the input's order."""
+    children, settled = step.children or {}, step.settled
+    if settled is None:
+        return children
+    found: dict[int | str, Step] = {}
+    for index, started in enumerate(settled.started):
+        if index in children:
+            found[index] = children[index]
+        elif not isnan(started):
+            child = found[index] = Step(step.scope, f"{step.path}/{index}")
+            child.kind, child.started, child.finished = "function", started, settled.finished[index]
+            child.value = settled.values[index]
+    return found

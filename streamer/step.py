@@ -61,7 +61,7 @@ class Step:
     named = False
     combines = False
     children: dict[int | str, Step] | None = None
-    """Those that are under way, or have left something to know; see ``family``."""
+    """Those that are under way, or have left something to know; all of them are its :func:`family`."""
     settled: Settled | None = None
     """The others that have ended."""
     total: int | None = None
@@ -136,21 +136,6 @@ class Step:
         if self.before:
             step.before = self.before
         return step
-
-    def family(self) -> dict[int | str, Step]:
-        """All its children, in the input's order."""
-        children, settled = self.children or {}, self.settled
-        if settled is None:
-            return children
-        family: dict[int | str, Step] = {}
-        for index, started in enumerate(settled.started):
-            if index in children:
-                family[index] = children[index]
-            elif started == started:  # not NaN
-                step = family[index] = Step(self.scope, f"{self.path}/{index}")
-                step.kind, step.started, step.finished = "function", started, settled.finished[index]
-                step.value = settled.values[index]
-        return family
 
     def call(self) -> Step:
         """The step of the next call that a function makes."""

@@ -9,6 +9,7 @@ from streamer.call import status_of
 from streamer.errors import category_of
 from streamer.outcomes import child_error
 from streamer.progress.snapshot import State
+from streamer.settled import family
 from streamer.step import Step
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def state_of(step: Step, root: bool = False) -> State:
 def below(step: Step) -> Iterator[tuple[Key, Step]]:
     """Its children with their keys, and the calls that its function makes."""
     if step.combines:
-        yield from step.family().items()
+        yield from family(step).items()
     for number, call in enumerate(step.calls or ()):
         yield ("call", number), call
 

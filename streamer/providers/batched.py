@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from streamer.call import Call
 from streamer.clocks import tightest
 from streamer.errors import CallFailed, Category, SettingsError
-from streamer.operand import as_single
+from streamer.operand import as_single, listed
 from streamer.operators.retry import Attempts
 from streamer.providers.batch import Batches, Place
 from streamer.providers.gathering import Gathering
@@ -102,7 +102,7 @@ class Batched:
 
     def answers(self, items: list[Any]) -> Any:
         answers = self.function(items)
-        return each(answers) if isinstance(answers, AsyncIterator) else answers
+        return listed(answers) if isinstance(answers, AsyncIterator) else answers
 
 
 class BatchedCall(Call):
@@ -153,16 +153,3 @@ class BatchedCall(Call):
     def owed(self, step: Step, error: BaseException) -> Any:
         del step, error
         return self.place.share
-
-
-async def each(answers: AsyncIterator[Any]) -> list[Any]:
-    """All that an async iterator yields; it is closed however this ends."""
-    found: list[Any] = []
-    try:
-        async for answer in answers:
-            found.append(answer)  # noqa: PERF401 - the iterator must be closed here, not by the collector
-    finally:
-        close = getattr(answers, "aclose", None)
-        if close is not None:
-            await close()
-    return found
