@@ -96,6 +96,14 @@ class TestABackOffHoldsNone:
         limit = Limit(1)
         await self.check(limit, limited(limit)(self.again(self.script())))
 
+    async def test_of_one_that_awaits_it_itself(self):
+        limit, retried = Limit(1), self.again(self.script())
+
+        async def work():
+            return await retried
+
+        await self.check(limit, limited(limit)(work))
+
     async def test_nor_the_run_slot(self):
         runner, limit = Runner(1), Limit(1)
         plan = asks(self.script())("x").pipe(self.again, limited(limit))
