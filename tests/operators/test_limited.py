@@ -198,16 +198,23 @@ async def test_what_outlives_its_grace_keeps_the_slot():
     assert limit.active == 0
 
 
-async def test_many_tasks_that_do_all_of_it_come_to_an_end():
+def awaited(single):
+    async def run():
+        return await single
+
+    return run
+
+
+@pytest.mark.parametrize("way", [as_single, awaited])
+async def test_many_tasks_that_do_all_of_it_come_to_an_end(way):
     """Two limits, nested in one order, with back-offs and few run slots: no two wait for each other."""
     runner, outer, inner = Runner(2), Limit(2), Limit(1)
 
     def plan():
         flaky = Script(passing(), passing(), "answer")
         call = asks(flaky, concurrency=inner)("x").pipe(retry(3, initial_delay=1))
-        return limited(outer)(
-            parallel(limited(inner)(call), fallback(limited(inner)(Work(1)), Work(1)), Work(2))
-        )
+        held = way(limited(inner)(way(call)))
+        return limited(outer)(way(parallel(held, fallback(way(limited(inner)(Work(1))), Work(1)), Work(2))))
 
     results = await asyncio.wait_for(asyncio.gather(*(runner.run(plan) for _ in range(20))), 10_000)
     assert {result.status for result in results} == {Status.SUCCEEDED}
