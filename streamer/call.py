@@ -115,7 +115,7 @@ class Call(Single[Any]):
                 draw(step, self.extra)
             if self.extra is not None:
                 step.extra = self.extra
-                self.extra.called(scope.loop.time())
+                self.extra.called(scope.now())
             if slots is not None and not slots.take():
                 await self.queue(step, slots)
             number = (
@@ -127,7 +127,7 @@ class Call(Single[Any]):
                 entry.begins()
             if scope.listener is not None:
                 scope.emit(AttemptStarted(scope.task_id, attempt_id, self.name, self.model))
-            started = step.asked = scope.loop.time()
+            started = step.asked = scope.now()
             try:
                 if self.clocks is None:
                     response = await self.perform(step, attempt_id)
@@ -195,7 +195,7 @@ class Call(Single[Any]):
     async def clocked(self, step: Step, attempt_id: str, clocks: Timeouts) -> Any:
         """The same, as long as no clock runs out."""
         if clocks.first_token is not None or clocks.between_tokens is not None:
-            step.pace = Pace(step.scope.loop.time(), clocks)
+            step.pace = Pace(step.scope.now(), clocks)
             return await paced(step.scope, self.perform(step, attempt_id), step.pace, self.name)
         seconds = clocks.attempt
         if seconds is None:
@@ -238,7 +238,7 @@ class Call(Single[Any]):
             outcome=Status.SUCCEEDED if error is None else status_of(error, step),
             category=None if error is None else reason_of(error, step),
             started_at=datetime.fromtimestamp(scope.epoch + started, UTC),
-            duration=scope.loop.time() - started,
+            duration=scope.now() - started,
             time_to_first_token=step.first_token - started if step.first_token is not None else None,
             usage=paid.usage if paid is not None else None,
             cost=paid.cost if paid is not None else None,

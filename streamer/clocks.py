@@ -48,7 +48,7 @@ async def paced(scope: Scope, work: Coroutine[Any, Any, Any], pace: Pace, name: 
     try:
         while not task.done():
             at, said = pace.due()
-            left = at - scope.loop.time()
+            left = at - scope.now()
             if left <= 0:
                 raise TimedOut(said, provider=name)
             # a token sets another clock going, so look again before that can have run out

@@ -151,7 +151,10 @@ async def call_function(step: Step, function: Callable[..., Any], *args: Any) ->
         await step.scope.reclaim()
     token = current.set(step)
     try:
-        return await resolve(step, called(step.scope.loop.time, function, *args))
+        value = called(step.scope.now, function, *args)
+        if type(value) is CoroutineType:  # what it mostly is, and what it comes to
+            value = await work(step, value)
+        return value if type(value) in PLAIN else await resolve(step, value)
     finally:
         restore(token)
 

@@ -33,7 +33,7 @@ def result_of(
     """The Result of a step that has ended; ``received`` is on the loop's clock."""
     scope = step.scope
     started = step.started if step.started is not None else received
-    finished = step.finished if step.finished is not None else scope.loop.time()
+    finished = step.finished if step.finished is not None else scope.now()
     task = step.task
     answered = step.answered
     attempts = tuple(step.attempts) if step.calls is None and step.attempts else tuple(made(step))
@@ -114,7 +114,7 @@ def child_error(child: Step) -> BaseException | None:
     error = child.error
     if child.finished is not None and not isinstance(error, asyncio.CancelledError):
         return error
-    ended = child.scope.loop.time() if child.finished is None else child.finished
+    ended = child.scope.now() if child.finished is None else child.finished
     if child.deadline is not None and ended >= child.deadline:
         return TimedOut("The deadline has passed.", Category.DEADLINE)
     if child.finished is None:

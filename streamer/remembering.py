@@ -229,4 +229,4 @@ def summed(attempt: Attempt, step: Step) -> Attempt:
 
 def now(scope: Scope) -> float:
     """Seconds since the epoch."""
-    return scope.epoch + scope.loop.time()
+    return scope.epoch + scope.now()

@@ -138,7 +138,7 @@ class Single(Observable[T], Generic[T]):
         from streamer.outcomes import result_of
 
         async def run(step: Step) -> Result:
-            received = step.scope.loop.time()
+            received = step.scope.now()
             with suppress(Exception):  # the step remembers
                 await step.run(self)
             return result_of(step, value=step.value, error=step.error, received=received)

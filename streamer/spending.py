@@ -28,7 +28,7 @@ def spent(step: Step) -> str | None:
         return OF_THE_TASK
     if step.combines or (step.calls and not step.attempts):
         return None
-    if step.extra is not None and not step.extra.allow(scope.loop.time()):
+    if step.extra is not None and not step.extra.allow(scope.now()):
         return of_the_provider(step.extra)
     if scope.retries_left is not None:
         scope.retries_left -= 1
@@ -44,7 +44,7 @@ def draw(step: Step, extra: ExtraCalls | None) -> None:
         return
     if scope.retries_left is not None and scope.retries_left < 1:
         raise CallFailed(Category.BUDGET, OF_THE_TASK)
-    if extra is not None and not extra.allow(scope.loop.time()):
+    if extra is not None and not extra.allow(scope.now()):
         raise CallFailed(Category.BUDGET, of_the_provider(extra))
     if scope.retries_left is not None:
         scope.retries_left -= 1

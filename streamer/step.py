@@ -182,7 +182,7 @@ class Step:
         """Run a Single here and remember how it ended."""
         scope = self.scope
         self.stands_for(single)
-        self.started = scope.loop.time()
+        self.started = scope.now()
         try:
             value = self.value = await single.at(self)
         except asyncio.CancelledError as error:
@@ -199,7 +199,7 @@ class Step:
                 raise self.error from error
             raise
         finally:
-            self.finished = scope.loop.time()
+            self.finished = scope.now()
             if scope.journal is not None:
                 self.certain = certain.get() is scope
         return value
@@ -251,18 +251,18 @@ class Step:
 
     def refuse(self, error: Exception) -> None:
         """It ends before it begins."""
-        self.started = self.finished = self.scope.loop.time()
+        self.started = self.finished = self.scope.now()
         self.error = error
 
     def due(self) -> bool:
         """Whether its deadline has passed."""
-        return self.deadline is not None and self.scope.loop.time() >= self.deadline
+        return self.deadline is not None and self.scope.now() >= self.deadline
 
     async def pause(self, seconds: float) -> None:
         """Back off, without a slot. With a deadline before its end there is no use in it: it raises at once."""
-        if self.deadline is not None and self.scope.loop.time() + seconds >= self.deadline:
+        if self.deadline is not None and self.scope.now() + seconds >= self.deadline:
             raise TimedOut("The deadline comes before the next attempt.", Category.DEADLINE)
-        self.resumes = self.scope.loop.time() + seconds
+        self.resumes = self.scope.now() + seconds
         hold = held.get() if self.scope.holds else None
         doze(hold)
         try:

@@ -220,7 +220,7 @@ class Engine(Doors, Leaving):
             raise asyncio.CancelledError
         if scope.tasks:
             await self.closed(scope)
-        step.finished = loop.time()
+        step.finished = scope.now()
         kind = kind_of(task)
         try:
             result = result_of(step, value=value, error=error, received=received, kind=kind, task_id=task_id)
@@ -282,7 +282,7 @@ class Engine(Doors, Leaving):
             refuse_fields(task, kind_of(task))
         token = current.set(step)
         try:
-            plan = called(step.scope.loop.time, self.answer, task)
+            plan = called(step.scope.now, self.answer, task)
             if isinstance(plan, CALLS):
                 return await as_single(plan).at(step)
             return await resolve(step, plan)
@@ -294,7 +294,7 @@ class Engine(Doors, Leaving):
         scope = step.scope
         step.deadline = at - scope.epoch
         expired = TimedOut("The deadline has passed.", Category.DEADLINE)
-        return await scope.bounded(self.run_plan(step, task), step.deadline - scope.loop.time(), expired)
+        return await scope.bounded(self.run_plan(step, task), step.deadline - scope.now(), expired)
 
 
 @cache

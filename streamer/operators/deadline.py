@@ -38,4 +38,4 @@ async def until(at: float, step: Step, run: Run[Any]) -> Any:
         return await run(step)  # whoever set the earlier one sees to it
     step.deadline = ours
     expired = TimedOut("The deadline has passed.", Category.DEADLINE)
-    return await scope.bounded(run(step), ours - scope.loop.time(), expired)
+    return await scope.bounded(run(step), ours - scope.now(), expired)

@@ -10,7 +10,7 @@ from typing import Any
 from reactivex import Observable
 
 from streamer.blocking import called
-from streamer.operand import CALLS, as_single, resolve
+from streamer.operand import CALLS, PLAIN, as_single, resolve, work
 from streamer.operators.policy import Policy
 from streamer.operators.reading import Items, Once
 from streamer.operators.telling import Callback, Callbacks
@@ -105,8 +105,11 @@ class Applied(Single[Any]):
         step.again()
         token = current.set(step)
         try:
-            value = called(step.scope.loop.time, self.function, *self.args)
-            if type(value) is CoroutineType or not isinstance(value, CALLS):
+            value = called(step.scope.now, self.function, *self.args)
+            if type(value) is CoroutineType:
+                value = await work(step, value)
+                return value if type(value) in PLAIN else await resolve(step, value)
+            if not isinstance(value, CALLS):
                 return await resolve(step, value)
             single = as_single(value)
             if self.previous is not None:

@@ -88,7 +88,7 @@ def race(
 
         try:
             while len(failures) < len(singles):
-                while (turn := starts.next(scope.loop.time())) is not None:
+                while (turn := starts.next(scope.now())) is not None:
                     children.start(turn, steps[turn], singles[turn])
                 if untold:
                     await report()

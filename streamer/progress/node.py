@@ -184,7 +184,7 @@ class Node:
         """Look at the tasks that are followed here and below."""
         if self.step is not None:
             step = self.step
-            follow(self, step, step.scope.loop.time() - self.clock(), self.weights, root=True)
+            follow(self, step, step.scope.now() - self.clock(), self.weights, root=True)
             if self.over:
                 self.step = None
         else:

@@ -96,7 +96,7 @@ def doing(step: Step) -> str:
         return "" if step.error is None else category_of(step.error).value
     made = len(step.attempts or ())
     if step.resumes is not None:
-        return f"attempt {made + 1} in {max(0.0, step.resumes - step.scope.loop.time()):.0f} s"
+        return f"attempt {made + 1} in {max(0.0, step.resumes - step.scope.now()):.0f} s"
     if step.calling is not None and step.asked is None:
         return f"waits for a slot of {step.calling.name}"
     return f"attempt {made + 1}" if made and step.calling is not None else ""

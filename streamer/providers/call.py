@@ -147,7 +147,7 @@ async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:
     try:
         async for chunk in chunks:
             if step.first_token is None:
-                step.first_token = step.scope.loop.time()
+                step.first_token = step.scope.now()
             if not isinstance(chunk, PIECES):
                 raise TypeError(f"A provider's stream is of texts and Chunks, not of {type(chunk).__name__}.")
             if told is not None and step.attempt_id is not None:
@@ -155,7 +155,7 @@ async def whole(chunks: AsyncIterator[Any], step: Step) -> Response:
                     step.scope.task_id, step.attempt_id, chunk if isinstance(chunk, str) else chunk.text
                 )
             if pace is not None:
-                pace.last = step.scope.loop.time()
+                pace.last = step.scope.now()
             if isinstance(chunk, str):
                 parts.append(chunk)
                 continue
