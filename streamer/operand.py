@@ -200,11 +200,9 @@ async def work(step: Step, awaitable: Any) -> Any:
             raise
     scope.active += 1  # the slot is in hand: whoever called the function has seen to it, or the hold has
     step.working += 1
-    around, step.hold = step.hold, hold
     try:
         return await awaitable
     finally:
-        step.hold = around
         step.working -= 1
         scope.end()
         if hold is not None:

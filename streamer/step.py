@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streamer.call import Call
     from streamer.clocks import Pace
     from streamer.events import Outcome
-    from streamer.limits import ExtraCalls, Hold
+    from streamer.limits import ExtraCalls
     from streamer.results import Attempt, Status, Usage
     from streamer.settled import Settled
     from streamer.single import Single
@@ -76,8 +76,6 @@ class Step:
     calls: list[Step] | None = None
     called = 0
     working = 0
-    hold: Hold | None = None
-    """What is held around the function that works here."""
     inside = 0
     unrecorded = 0
     """Attempts that have begun and are not among ``attempts`` yet: one that outlives the grace keeps its number."""
@@ -214,31 +212,20 @@ class Step:
         self.inside += 1
         if self.inside == 1:
             self.scope.end()
-            if self.hold is not None:
-                self.hold.end()
         try:
             return await call.run(single)
         finally:
             await self.resume()
 
     async def resume(self) -> None:
-        """The function goes on, with its slots in hand; what is cancelled only cleans up."""
-        hold, back = self.hold, False
+        """The function goes on, with the slot in hand; what is cancelled only cleans up."""
         try:
-            if self.inside == 1 and not own_cancellation():
-                if hold is not None:
-                    back = hold.join()
-                    if not back:
-                        await hold.begin()
-                        back = True
-                if self.scope.lent:
-                    await self.scope.reclaim()
+            if self.inside == 1 and self.scope.lent and not own_cancellation():
+                await self.scope.reclaim()
         finally:
             self.inside -= 1
             if not self.inside:
                 self.scope.active += 1
-                if hold is not None and not back:
-                    hold.count()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start what somebody subscribed to here; nobody awaits it, so that it is remembered."""

@@ -57,10 +57,6 @@ class Hold:
         self.active += 1
         return True
 
-    def count(self) -> None:
-        """Some work only cleans up, and ends, whether the slot is in hand or not."""
-        self.active += 1
-
     def end(self) -> None:
         """It has ended."""
         self.active -= 1

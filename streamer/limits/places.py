@@ -57,11 +57,6 @@ class Place(Hold):
         self.active += 1
         return True
 
-    def count(self) -> None:
-        self.active += 1
-        if self.outer is not None:
-            self.outer.count()
-
     def end(self) -> None:
         self.active -= 1
         if self.sleeping:

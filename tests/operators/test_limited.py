@@ -96,13 +96,26 @@ class TestABackOffHoldsNone:
         limit = Limit(1)
         await self.check(limit, limited(limit)(self.again(self.script())))
 
-    async def test_of_one_that_awaits_it_itself(self):
-        limit, retried = Limit(1), self.again(self.script())
+    async def test_but_a_function_keeps_its_slot_for_it_may_work_beside_a_call_that_backs_off(self):
+        limit, running, most = Limit(1), 0, 0
 
-        async def work():
-            return await retried
+        async def own():
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(15)
+            running -= 1
 
-        await self.check(limit, limited(limit)(work))
+        def job():
+            call = self.again(self.script())
+
+            async def work():
+                await asyncio.gather(call, own())
+
+            return limited(limit)(work)
+
+        await parallel(job(), job())
+        assert (most, limit.peak, limit.active, now()) == (1, 1, 0, 30)
 
     async def test_nor_the_run_slot(self):
         runner, limit = Runner(1), Limit(1)
@@ -198,23 +211,16 @@ async def test_what_outlives_its_grace_keeps_the_slot():
     assert limit.active == 0
 
 
-def awaited(single):
-    async def run():
-        return await single
-
-    return run
-
-
-@pytest.mark.parametrize("way", [as_single, awaited])
-async def test_many_tasks_that_do_all_of_it_come_to_an_end(way):
+async def test_many_tasks_that_do_all_of_it_come_to_an_end():
     """Two limits, nested in one order, with back-offs and few run slots: no two wait for each other."""
     runner, outer, inner = Runner(2), Limit(2), Limit(1)
 
     def plan():
         flaky = Script(passing(), passing(), "answer")
         call = asks(flaky, concurrency=inner)("x").pipe(retry(3, initial_delay=1))
-        held = way(limited(inner)(way(call)))
-        return limited(outer)(way(parallel(held, fallback(way(limited(inner)(Work(1))), Work(1)), Work(2))))
+        return limited(outer)(
+            parallel(limited(inner)(call), fallback(limited(inner)(Work(1)), Work(1)), Work(2))
+        )
 
     results = await asyncio.wait_for(asyncio.gather(*(runner.run(plan) for _ in range(20))), 10_000)
     assert {result.status for result in results} == {Status.SUCCEEDED}

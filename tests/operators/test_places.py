@@ -19,22 +19,6 @@ def again(work, delay=10, attempts=2):
     return retry(attempts, initial_delay=delay, backoff="fixed")(work)
 
 
-def awaited(work):
-    """The same by a coroutine that awaits it."""
-
-    async def run():
-        return await work
-
-    return run
-
-
-def handed_on(work):
-    return work
-
-
-WAYS = pytest.mark.parametrize("way", [handed_on, awaited])
-
-
 class Crowd:
     """Work of a second each, some of which fails at first; ``most`` is how many there were at once."""
 
@@ -61,10 +45,9 @@ class Crowd:
         return run
 
 
-@WAYS
-async def test_who_has_backed_off_waits_for_a_place_and_goes_before_those_that_have_not_begun(way):
+async def test_who_has_backed_off_waits_for_a_place_and_goes_before_those_that_have_not_begun():
     crowd = Crowd()
-    works = [way(again(crowd.work("flaky", 1), delay=1.5)), *(crowd.work(name) for name in "abc")]
+    works = [again(crowd.work("flaky", 1), delay=1.5), *(crowd.work(name) for name in "abc")]
     assert await parallel(*works, concurrency=1) == ["flaky", "a", "b", "c"]
     assert crowd.began == [(0, "flaky"), (1, "a"), (2, "b"), (3, "flaky"), (4, "c")]
     assert crowd.most == 1
@@ -72,24 +55,19 @@ async def test_who_has_backed_off_waits_for_a_place_and_goes_before_those_that_h
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 @pytest.mark.parametrize("given", [list, iter])
-@WAYS
-async def test_never_do_more_work_than_may(size, given, way):
+async def test_never_do_more_work_than_may(size, given):
     crowd = Crowd()
-    works = [way(again(crowd.work(n, n % 3), delay=n % 4 + 0.5, attempts=3)) for n in range(30)]
-    assert await map(
-        lambda work: work if way is handed_on else work(), given(works), concurrency=size
-    ) == list(range(30))
+    works = [again(crowd.work(n, n % 3), delay=n % 4 + 0.5, attempts=3) for n in range(30)]
+    assert await map(lambda work: work, given(works), concurrency=size) == list(range(30))
     assert (crowd.most, others()) == (size, set())
 
 
-@WAYS
-async def test_nor_where_children_have_children(way):
+async def test_nor_where_children_have_children():
     crowd, limit = Crowd(), Limit(2)
 
     def child(n):
-        inner = [way(again(crowd.work((n, m), m % 2), delay=2)) for m in range(4)]
-        held = limited(limit)(way(again(crowd.work(n, 1))))
-        return again(parallel(*inner, way(held), concurrency=1))
+        inner = [again(crowd.work((n, m), m % 2), delay=2) for m in range(4)]
+        return again(parallel(*inner, limited(limit)(again(crowd.work(n, 1))), concurrency=1))
 
     values = await asyncio.wait_for(map(child, range(5), concurrency=2).started(), 1_000)
     assert values == [[(n, 0), (n, 1), (n, 2), (n, 3), n] for n in range(5)]
