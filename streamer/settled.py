@@ -17,14 +17,19 @@ class Settled:
     """
 
     __slots__ = ("finished", "started", "values")
+    started: array[float]
+    finished: array[float]
 
-    def __init__(self, total: int, values: list[Any]) -> None:
-        self.started = array("d", (nan,)) * total
-        self.finished = array("d", (nan,)) * total
+    def __init__(self, total: int, values: list[Any], before: Settled | None) -> None:
+        if before is not None and len(before.started) == total:  # a run before, until these run again
+            self.started, self.finished = before.started, before.finished
+        else:
+            self.started = array("d", (nan,)) * total
+            self.finished = array("d", (nan,)) * total
         self.values = values
 
-    def take(self, index: int, child: Step) -> bool:
-        """Whether all there is to know of a child that has its value is kept here now."""
+    def take(self, parent: Step, index: int, child: Step) -> None:
+        """Keep all there is to know of a child that has its value, if that is so little."""
         if (
             child.attempts
             or child.calls
@@ -33,10 +38,12 @@ class Settled:
             or child.task is not None
             or child.kind != "function"
         ):
-            return False
+            return
         self.started[index] = child.started or 0.0
         self.finished[index] = child.finished or 0.0
-        return True
+        assert parent.children is not None
+        del parent.children[index]
+        child.leaving = parent, index
 
 
 def family(step: Step) -> dict[int | str, Step]:
@@ -51,5 +58,5 @@ def family(step: Step) -> dict[int | str, Step]:
         elif not isnan(started):
             child = found[index] = Step(step.scope, f"{step.path}/{index}")
             child.kind, child.started, child.finished = "function", started, settled.finished[index]
-            child.value = settled.values[index]
-    return found
+            child.value = settled.values[index] if index < len(settled.values) else None
+    return {**found, **children}

@@ -28,6 +28,7 @@ ESCAPES = str.maketrans({"%": "%25", "/": "%2F", "~": "%7E", "#": "%23"})
 FORGOTTEN = (
     *("deadline", "priority", "started", "finished", "value", "error", "skipped", "winner", "answered"),
     *("outcome", "recalled", "certain", "agreement", "extra", "drawn", "total", "endless", "dropped"),
+    *("settled", "leaving"),
 )
 """What a step that is run once more does not keep."""
 
@@ -64,6 +65,8 @@ class Step:
     """Those that are under way, or have left something to know; all of them are its :func:`family`."""
     settled: Settled | None = None
     """The others that have ended."""
+    leaving: tuple[Step, int] | None = None
+    """Whose child it was, and which, once it is among those: a call that its function makes later brings it back."""
     total: int | None = None
     """How many children there will be, where they begin one by one; ``endless`` where nobody knows."""
     endless = False
@@ -139,6 +142,11 @@ class Step:
 
     def call(self) -> Step:
         """The step of the next call that a function makes."""
+        if self.leaving is not None:
+            parent, index = self.leaving
+            self.leaving = None
+            if parent.children is not None and index not in parent.children:
+                parent.children[index] = self
         if self.calls is None:
             self.calls = []
         self.called += 1

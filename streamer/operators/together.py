@@ -80,7 +80,8 @@ class Together(Rolling):
         self.kept = kept(plan.reduce, plan.total is not None)
         self.settled: Settled | None = None
         if plan.total is not None and plan.names is None and isinstance(self.kept, Values):
-            self.settled = step.settled = Settled(plan.total, self.kept.values)
+            self.settled = Settled(plan.total, self.kept.values, step.settled)
+        step.settled = self.settled
         self.failures: dict[int, Exception] = {}
         self.failed = self.told = 0
         self.untold: list[tuple[int, Any, Exception | None]] = []
@@ -140,9 +141,8 @@ class Together(Rolling):
             self.furthest = child
         if plan.total is None:
             let_go(self.step, index)
-        elif error is None and self.settled is not None and self.settled.take(index, child):
-            assert self.step.children is not None
-            del self.step.children[index]
+        elif error is None and self.settled is not None:
+            self.settled.take(self.step, index, child)
 
     def fails(self, index: int, error: Exception) -> None:
         self.failed += 1

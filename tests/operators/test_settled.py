@@ -5,11 +5,13 @@ import gc
 
 import pytest
 
-from streamer import Status, map, parallel, retry
+from streamer import Engine, Progress, Status, map, parallel, retry, sequence
+from streamer.providers.protocol import Response
 from streamer.providers.registry import Registry
+from streamer.results import Usage
 from streamer.step import Step
 from tests.engine.test_engine import result_of
-from tests.operators.doubles import Script, passing
+from tests.operators.doubles import Script, Work, passing
 
 
 def steps():
@@ -83,3 +85,49 @@ async def test_run_once_more_they_are_told_of_as_they_were_the_last_time():
     assert result.value == [1, "well"]
     first, _ = result.children
     assert (first.started_at - result.started_at).total_seconds() == pytest.approx(6)
+
+
+async def test_what_one_calls_later_is_told_and_paid_for_all_the_same():
+    """It has started something and returned, and its siblings still run."""
+    paid = Response(text="late", usage=Usage(input_tokens=7))
+    ask, left = Registry().declare(lambda _: paid, {"name": "m"}), []
+
+    async def child():
+        async def later():
+            await asyncio.sleep(1)
+            await ask("?")
+
+        left.append(asyncio.ensure_future(later()))
+
+    async def slow():
+        await asyncio.sleep(2)
+
+    result = await result_of(parallel(child, slow))
+    assert [len(child.attempts) for child in result.children] == [1, 0]
+    assert result.usage == Usage(input_tokens=7)
+
+
+@pytest.mark.parametrize("second", [sequence(*[lambda: "a"] * 4), parallel(*[lambda: "a"] * 4)])
+async def test_where_another_operator_runs_the_second_time_its_children_are_told_of(second):
+    plans = [parallel(lambda: 1, Script(passing())), second]
+    result = await result_of(retry(2, initial_delay=1)(map(lambda _: plans.pop(0), [0])))
+    assert [child.status for child in result.child(0).each_child()] == ["succeeded"] * 4
+
+
+async def test_until_they_run_again_progress_shows_them_as_they_were():
+    progress = Progress("all")
+    plan = retry(2, initial_delay=5, jitter=0)(parallel(lambda: 1, Work(3), Script(passing(), "well")))
+    task = asyncio.ensure_future(Engine(lambda _: plan).run(None, watched=progress))
+    await asyncio.sleep(4)
+    assert [child.state.value for child in progress.snapshot().children] == [
+        "succeeded",
+        "succeeded",
+        "failed",
+    ]
+    await asyncio.sleep(5)
+    assert [child.state.value for child in progress.snapshot().children] == [
+        "succeeded",
+        "running",
+        "succeeded",
+    ]
+    assert (await task).succeeded
