@@ -136,7 +136,7 @@ class Engine(Doors, Leaving):
         chunks: Chunks | None,
     ) -> Result:
         """The same in a slot of the engine's own, once there is one."""
-        if task_id is None:
+        if not task_id:
             task_id = id_of(task)
         arrived = asyncio.get_running_loop().time() if received is None else received
         given = task, task_id, arrived, deadline, journal, watched, chunks
@@ -242,7 +242,7 @@ class Engine(Doors, Leaving):
         self, task: Any, task_id: str | None, journal: TaskJournal | None, chunks: Chunks | None
     ) -> Step:
         """The first step of a task, in a scope of its own."""
-        scope = Scope(str(task_id) if task_id is not None else id_of(task), self.cancel_grace)
+        scope = Scope(str(task_id) if task_id else id_of(task), self.cancel_grace)
         scope.slots = self.slots
         scope.listener = self.listener
         scope.compile = self.compile

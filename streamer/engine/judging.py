@@ -16,11 +16,11 @@ def judged_hedging(hedging: Any, what: str) -> Hedging | None:
     return hedging
 
 
-def seconds(name: str, value: Any) -> float:
+def seconds(name: str, value: Any, whose: str = "Engine") -> float:
     """A number of seconds, which may be 0."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not isfinite(value) or value < 0:
-        raise SettingsError(f"Engine: {name} is a number of seconds of at least 0, not {value!r}.")
+        raise SettingsError(f"{whose}: {name} is a number of seconds of at least 0, not {value!r}.")
     return value  # type: ignore[no-any-return]
 
 

@@ -36,6 +36,8 @@ def sequence(
     """
     policy, told = chosen(on_error, fail_fast)
     callbacks = Callbacks(on_progress, on_complete, told)
+    if not isinstance(pass_result, bool):
+        raise ValueError(f"pass_result is True or False, not {pass_result!r}.")
     singles = [as_single(task) for task in tasks]
     total = len(singles)
 

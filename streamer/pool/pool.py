@@ -15,6 +15,7 @@ from reactivex import Observable
 
 from streamer.engine import Engine
 from streamer.engine.engine import default_engine
+from streamer.engine.judging import seconds
 from streamer.errors import PoolClosed, PoolDraining, QueueFull, SettingsError
 from streamer.events import Event, Listener
 from streamer.limits import Limit
@@ -142,6 +143,8 @@ class Pool:
 
         Then it accepts again, also when ``timeout`` (seconds; a TimeoutError) or a cancellation has ended the wait.
         """
+        if timeout is not None:
+            seconds("timeout", timeout, "drain")
         self.drains += 1
         self.turn_away()
         try:
@@ -215,6 +218,8 @@ class Pool:
         order.id = order.id or str(uuid4())
         if isinstance(order.priority, bool) or not isinstance(order.priority, int):
             raise SettingsError(f"priority is a whole number, not {priority!r}.")
+        if tag is not None and not isinstance(tag, str):
+            raise SettingsError(f"tag is a text, not {tag!r}.")
         return order
 
     @property

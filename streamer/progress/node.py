@@ -46,7 +46,7 @@ class Node:
         self.name = name
         self.weight = positive("weight", weight)
         self.total = total
-        self.weights = {path: positive(f"weight of {path}", each) for path, each in (weights or {}).items()}
+        self.weights = judged(weights)
         self.clock = running_clock() if clock is None else clock
         self.parent: Node | None = None
         self.nodes: dict[Key, Node] = {}
@@ -221,6 +221,16 @@ class Node:
         self.state, self.finished = state, now
         for node in self.nodes.values():
             node.end(State.SKIPPED if node.state is State.WAITING else State.CANCELLED, now)
+
+
+def judged(weights: Mapping[str, float] | None) -> dict[str, float]:
+    """Weights of steps, or a ValueError that names the one that can't be."""
+    if weights is not None and not isinstance(weights, Mapping):
+        raise ValueError(f"weights are a mapping of steps' paths, such as {{'/0': 2}}, not {weights!r}.")
+    for path in weights or {}:
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"weights are by the paths of steps, such as '/0' or '/name', not {path!r}.")
+    return {path: positive(f"weight of {path}", each) for path, each in (weights or {}).items()}
 
 
 def positive(what: str, number: float) -> float:

@@ -39,6 +39,7 @@ class Registry:
             named = isinstance(source, str) and source == name  # whatever it was declared as
             if (named or source == known.source) and (settings == known.settings or not settings):
                 return known
+            Target(name, known.provider, settings, source)  # what is wrong with them goes first
             raise SettingsError(
                 f"provider {name!r} was declared before as something else ({known.settings or 'no settings'}); "
                 "give this one a name of its own: provider(..., name='...')."

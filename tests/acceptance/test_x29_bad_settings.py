@@ -266,6 +266,20 @@ CONFLICTS = {
         lambda: [r := Registry(), *(r.declare("echo:", {"name": "m", "concurrency": n}) for n in (1, 2))],
         "declared before",
     ),
+    "a setting of a provider that there is already": (
+        lambda: [r := Registry(), *(r.declare("echo:", {"name": "m", "concurrency": n}) for n in (1, 0))],
+        "concurrency of provider 'm' is a whole number of at least 1",
+    ),
+    "sequence, a word for pass_result": (
+        lambda: sequence(work, pass_result="no"),
+        "pass_result is True or False, not 'no'",
+    ),
+    "parallel, a word for fail_fast": (lambda: parallel(work, fail_fast="no"), "fail_fast is True or False"),
+    "Progress, weights of no path": (
+        lambda: Progress("all", weights={"a": 1}),
+        "such as '/0' or '/name', not 'a'",
+    ),
+    "Progress, weights that are none": (lambda: Progress("all", weights=5), "not 5"),
     "a function's name twice": (
         lambda: [t := topology(), t.function(work), t.function(work)],
         "two functions named 'work'",

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from streamer import Engine, Pool, Status, fallback, function, llm, parallel, retry
-from streamer.errors import Category, PoolClosed, PoolDraining, QueueFull
+from streamer.errors import Category, PoolClosed, PoolDraining, QueueFull, SettingsError
 from streamer.events import AttemptEnded, AttemptStarted, RetryScheduled, TaskEnded
 from streamer.operand import as_single
 from streamer.pool import PoolStats
@@ -802,3 +802,13 @@ async def test_a_pool_lives_on_one_loop():
             await pool.submit(lambda: 2)
 
     await asyncio.to_thread(asyncio.run, elsewhere())
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "soon", True])
+async def test_a_drain_says_what_is_wrong_with_its_timeout(timeout):
+    async with Pool(1) as pool:
+        with pytest.raises(SettingsError, match="drain: timeout is a number of seconds of at least 0, not"):
+            await pool.drain(timeout)
+        with pytest.raises(SettingsError, match="tag is a text, not 5"):
+            await pool.submit(lambda: 1, tag=5)
+        await pool.submit(lambda: 1)
