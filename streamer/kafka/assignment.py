@@ -34,6 +34,9 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     ``changed`` is set when something may be polled, or was taken; ``opened`` is called before anything is, ``leave``
     awaited before partitions are suspended, ``release`` called with each that is gone for good, and ``held`` says
     which are not to be opened yet.
+
+    Invariant: what is in ``partitions`` or ``suspended`` is not closed for good; while any of ``partitions`` is to
+    be opened, a task is opening, or will be.
     """
 
     def __init__(
@@ -66,6 +69,9 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.partitions: dict[TopicPartition, Partition] = {}
         self.suspended: dict[TopicPartition, Partition] = {}
         self.opening: asyncio.Task[None] | None = None
+        self.lost: set[Partition] = set()
+        """In the place of those that were just lost to somebody: they wait."""
+        self.held_back: Collection[Partition] = ()
         self.ready = asyncio.Event()
         self.resumed = 0
         """How many partitions came back with their work still under way."""
@@ -107,20 +113,19 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         """Open them, in a task of their own: until then they are closed, and what they deliver is discarded."""
         before, self.suspended = self.suspended, {}
         self.partitions = {}
+        self.lost.clear()
         for tp in sorted(assigned):
             self.partitions[tp] = before.pop(tp) if tp in before else Partition(tp.topic, tp.partition)
         self.give_up(before.values())
         self.opening = self.loop.create_task(self.open())
 
     async def open(self) -> None:
-        """Open, and try again while the cluster is not well."""
+        """Open all, and try again while the cluster is not well, or one was lost meanwhile."""
         wait = 0.1
-        while True:
-            still = [partition for partition in self.partitions.values() if not partition.is_open]
-            if not still:
-                break
+        while still := self.closed():
             try:
                 held = await self.held(still) if self.held is not None else ()
+                self.held_back = held
                 still = [partition for partition in still if partition not in held]
                 suspended = sum(partition.suspended for partition in still)
                 foreign = await self.opener.open(still) if still else []
@@ -141,9 +146,11 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             if held and not foreign:
                 self.begin()
                 await asyncio.sleep(HELD)
-            elif not foreign:
-                break  # what is still closed was taken away again
         self.begin()
+
+    def closed(self) -> list[Partition]:
+        """Those that are to be opened now."""
+        return [p for p in self.partitions.values() if not p.is_open and p not in self.lost]
 
     def begin(self) -> None:
         """What is open may be polled."""
@@ -176,12 +183,16 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         tp = TopicPartition(partition.topic, partition.number)
         self.close_one(partition)
         self.loop.call_later(GRACE, end_all, partition)
+        if self.suspended.get(tp) is partition:
+            del self.suspended[tp]  # if it comes back, it is read anew
         if self.partitions.get(tp) is partition:
             self.warn(f"{tp.topic}-{tp.partition}: another worker had it meanwhile; it is read anew.")
-            self.partitions[tp] = Partition(tp.topic, tp.partition)
-            self.loop.call_later(REOPENED_AFTER, self.open_again)
+            again = self.partitions[tp] = Partition(tp.topic, tp.partition)
+            self.lost.add(again)
+            self.loop.call_later(REOPENED_AFTER, self.open_again, again)
 
-    def open_again(self) -> None:
+    def open_again(self, partition: Partition) -> None:
+        self.lost.discard(partition)
         if self.opening is None or self.opening.done():
             self.opening = self.loop.create_task(self.open())
 

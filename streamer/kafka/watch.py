@@ -144,11 +144,13 @@ class Watch:
         source = self.source
         assert source is not None
         taking = source.poller.taking
-        partitions, tasks, unknown = [], [], []
+        partitions, tasks, unknown, closed = [], [], [], []
         for tp, partition in source.partitions.items():
-            if not partition.is_open:
-                continue
             place = f"{tp.topic}-{tp.partition}"
+            if not partition.is_open:
+                if partition not in source.assignment.held_back:
+                    closed.append(place)
+                continue
             known = self.end_of(tp)
             if known is None or time.time() - known[1] > ASK_AFTER:
                 unknown.append(tp)
@@ -162,7 +164,8 @@ class Watch:
         if unknown and now - self.asked_at >= ASK_AFTER and (self.asking is None or self.asking.done()):
             self.asked_at = now
             self.asking = source.loop.create_task(self.ask(unknown))
-        return Sight(self.lag, source.membership.heartbeats.unheard(), partitions, tasks, taken())
+        unheard = source.membership.heartbeats.unheard()
+        return Sight(self.lag, unheard, partitions, tasks, taken(), closed)
 
     def end_of(self, tp: TopicPartition) -> tuple[int, float] | None:
         """The end of a log as far as is known, and when it was."""

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from streamer.blocking import Kept
 
 STUCK_AFTER = 600.0
+CLOSED_AFTER = 120.0
+"""Seconds in which a partition is opened, the wait for another worker's open transaction included."""
 SILENT_AFTER = 30.0
 GIVE_UP_AFTER = 300.0
 """Seconds of silence after which only a new process can help; the first remedy was tried long before."""
@@ -52,6 +54,8 @@ class Sight(NamedTuple):
     partitions: Sequence[PartitionSight] = ()
     tasks: Sequence[TasksSight] = ()
     kept: Kept | None = None
+    closed: Sequence[str] = ()
+    """Partitions that are assigned and to be opened."""
 
 
 class Remedy(Enum):
@@ -98,12 +102,14 @@ class Watchdog:
     """Partitions with stuck tasks: a restart would only pay for them again."""
     silences: dict[str, Silence] = field(default_factory=dict)
     on_time_since: float | None = None
+    closed_since: dict[str, float] = field(default_factory=dict)
 
     def look(self, now: float, sight: Sight) -> list[Finding]:
         """What is new since the last look."""
         return [
             *self.loop(now, sight.late, sight.kept),
             *self.heartbeat(sight.unheard),
+            *self.closed(now, sight.closed),
             *self.consumer(now, sight.partitions),
             *self.tasks(sight.tasks),
         ]
@@ -143,6 +149,22 @@ class Watchdog:
             )
         elif self.troubles.pop("heartbeat", None) is not None:
             yield Finding("Heartbeats get through again.")
+
+    def closed(self, now: float, places: Sequence[str]) -> Iterable[Finding]:
+        """Nothing is read of a partition that is not opened."""
+        for place in self.closed_since.keys() - set(places):
+            del self.closed_since[place]
+            if self.troubles.pop(f"{place}, closed", None) is not None:
+                yield Finding(f"{place}: it is open, or another worker's.", place)
+        for place in places:
+            lasted = now - self.closed_since.setdefault(place, now)
+            if lasted >= CLOSED_AFTER:
+                yield from self.begin(
+                    f"{place}, closed",
+                    f"{place}: not opened for {lasted:.0f} s, so nothing of it is read. What is committed can't be "
+                    "read, or a transaction of the worker that had it is still open: look at the broker; if that is "
+                    "well, restart this worker.",
+                )
 
     def consumer(self, now: float, partitions: Sequence[PartitionSight]) -> Iterable[Finding]:
         """A consumer that gets nothing though there is something."""

@@ -7,11 +7,11 @@ from streamer.kafka.snapshot import CallSnapshot, PartitionSnapshot, TaskSnapsho
 
 def why(partition: PartitionSnapshot, worker: WorkerSnapshot) -> str:
     """Of an assigned partition."""
-    if not partition.open:
-        return "is being opened: what is committed is read"
     silent = next((said for said in worker.problems if said.startswith(f"{partition.place}: ")), None)
     if silent is not None:
         return silent.removeprefix(f"{partition.place}: ").rstrip(".")
+    if not partition.open:
+        return "is being opened: what is committed is read"
     oldest = partition.oldest
     if oldest is not None:
         return waits(oldest, worker)

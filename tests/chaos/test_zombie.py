@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.processes import DELIVERIES, SESSION, Site, questions
+from tests.chaos.processes import DELIVERIES, ROUNDS, SESSION, Site, questions
 from tests.chaos.reading import Reader
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -15,6 +15,8 @@ BEFORE, AFTER = 2_000, 1_000
 SLOTS = 100
 LAG = 1.0
 """Seconds that a busy machine may take from an answer to its commit."""
+PACE = 40
+"""Tasks a second that keep coming."""
 LATENCY = ("--latency", "lognormal(0.3,0.5)", "--seed", "3")
 
 
@@ -88,6 +90,38 @@ async def test_a_zombie_that_finds_its_group_empty_turns_nothing_back(site: Site
     assert await zombie.terminate() == 0
     assert lowest == ends
     assert len(again) <= SLOTS
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_a_worker_that_is_frozen_again_and_again_while_tasks_keep_coming_gets_stuck_nowhere(
+    site: Site, delivery
+):
+    """In turn, each time with transactions and calls under way: every task is answered without another rebalance."""
+    servers = [await site.model_server(*LATENCY) for _ in range(2)]
+    workers = [await site.worker(url, delivery=delivery) for url, _ in servers]
+    count = PACE * ROUNDS * int(2 * SESSION)
+    async with Reader(site.rig) as reader:
+        producing = asyncio.create_task(spread(site, questions(count)))
+        for number in range(ROUNDS):
+            await asyncio.sleep(SESSION / 2)
+            workers[number % 2].signal(signal.SIGSTOP)
+            await asyncio.sleep(1.3 * SESSION)
+            workers[number % 2].signal(signal.SIGCONT)
+        await producing
+        await reader.until(count)
+        await site.rig.all_committed()
+        await asyncio.sleep(1)
+    reader.all_there(count, delivery)
+    for worker in workers:
+        assert not any("Traceback" in line for line in worker.lines)
+        assert await worker.terminate() == 0
+
+
+async def spread(site: Site, tasks: list[dict]) -> None:
+    """So many tasks a second."""
+    for first in range(0, len(tasks), PACE // 2):
+        await site.rig.produce(tasks[first : first + PACE // 2])
+        await asyncio.sleep(0.5)
 
 
 def number_of(prompt: str) -> int:

@@ -97,3 +97,14 @@ def test_stuck_tasks_are_said_once_per_partition_and_are_no_reason_for_a_restart
 
 def test_a_task_with_a_long_timeout_may_run_for_twice_that() -> None:
     assert (limit_of(600, None), limit_of(600, 10.0), limit_of(600, 1000.0)) == (600, 600, 2000)
+
+
+def test_a_partition_that_is_not_opened_is_told_of_once_and_when_it_is_that_is_said() -> None:
+    dog = Watchdog()
+    found = seconds(dog, 0, 1000, lambda now: fine(closed=["t-0"]))
+    assert [finding.sentence.partition(",")[0] for finding in found] == ["t-0: not opened for 120 s"]
+    assert "not opened for 999 s" in dog.troubles["t-0, closed"]
+    assert [finding.sentence for finding in dog.look(1000, fine())] == [
+        "t-0: it is open, or another worker's."
+    ]
+    assert (dog.troubles, seconds(dog, 1001, 1100, lambda now: fine(closed=["t-0"]))) == ({}, [])
