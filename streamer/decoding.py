@@ -12,10 +12,21 @@ from streamer.forms import BadForm, check_form, check_steps, completed, located
 from streamer.tasks import Consensus, Fallback, Map, Parallel, Race, Sequence, Task, TaskBase, Workflow
 
 MAX_NESTING = 64
+MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 JSON = "application/json"
 MSGPACK = "application/msgpack"
+SURROGATE = re.compile(rb"\\u[dD][89abAB]")
 PART = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
 LEAVES = frozenset({"Llm", "Function", "Plan"})
+
+
+def hint(data: bytes, error: Exception) -> str:
+    """What the decoder does not say of texts that are written in another way."""
+    if data.startswith(MARKS):
+        return "; it begins with a byte order mark: send UTF-8 without one"
+    if "truncated" in str(error) and SURROGATE.search(data):
+        return ", or half of a surrogate pair (`\\ud800` to `\\udfff`) stands alone in a text"
+    return ""
 
 
 class Decoder:
@@ -57,7 +68,7 @@ class Decoder:
                 "validation_error", f"Nested too deeply; tasks nest at most {MAX_NESTING} deep."
             ) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidTask("decode_error", f"Not {content_type}: {error}") from error
+            raise InvalidTask("decode_error", f"Not {content_type}: {error}{hint(data, error)}") from error
         return task
 
     def explained(self, error: msgspec.ValidationError, data: bytes, content_type: str) -> InvalidTask:

@@ -502,3 +502,16 @@ def test_a_struct_of_the_users(content_type: str) -> None:
         problem = refusal({"id": "q", **value}, content_type, Question)
         assert (problem.reason, problem.task_id) == ("validation_error", "q")
         assert str(problem).endswith(f" - at `{place}`")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'\xef\xbb\xbf{"kind": "llm"}', "byte order mark"),
+        ("\ufeff{}".encode("utf-16-le"), "byte order mark"),
+        (rb'{"kind": "llm", "prompt": "\ud800"}', "half of a surrogate pair"),
+    ],
+)
+def test_texts_that_are_written_in_another_way(data: bytes, said: str) -> None:
+    with pytest.raises(InvalidTask, match=said):
+        Decoder().decode(data)

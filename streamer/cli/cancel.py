@@ -34,6 +34,8 @@ def cancel(
     from streamer.cli.planning import plan
 
     logs.begin(verbose)
+    if "" in task_ids:
+        raise typer.BadParameter("A task's id has at least one character", param_hint="TASK_ID")
     plans = plan(load(module), {"bootstrap_servers": bootstrap_servers})
     asyncio.run(ask(plans, task_ids, not no_create))
     names = ", ".join(plan.topology.name for plan in plans)

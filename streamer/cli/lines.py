@@ -22,8 +22,8 @@ class WrongLine(SettingsError):
 
 
 def check_file(file: str, key: str | None) -> None:
-    """Judge all lines of a file before the first is sent; standard input can be read only once."""
-    if file == STDIN:
+    """Judge all lines of a file before the first is sent; standard input or a pipe can be read only once."""
+    if flows(file):
         return
     try:
         with Path(file).open("rb") as opened:
@@ -32,6 +32,12 @@ def check_file(file: str, key: str | None) -> None:
                     record(file, number, line, key)
     except OSError as error:
         raise SettingsError(f"{file} can't be read: {error.strerror}.") from error
+
+
+def flows(file: str) -> bool:
+    """Whether it comes as it comes, and only once."""
+    path = Path(file)
+    return file == STDIN or path.is_fifo() or path.is_char_device()
 
 
 def record(file: str, number: int, line: bytes, key: str | None) -> tuple[bytes | None, bytes]:
@@ -69,10 +75,10 @@ async def lines(file: str, limit: int | None = None) -> AsyncIterator[tuple[int,
     """The lines that are not blank, with their numbers, as they come; of one longer than ``limit`` its beginning."""
     number = 0
     rest = b""
-    source = 0 if file == STDIN else os.open(file, os.O_RDONLY)
+    source, waits = 0 if file == STDIN else os.open(file, os.O_RDONLY), flows(file)
     try:
         while True:
-            piece = os.read(source, PIECE) if source else await read(source)
+            piece = await read(source) if waits else os.read(source, PIECE)
             whole = (rest + piece).split(b"\n")
             rest = whole.pop() if piece else b""
             if limit is not None and len(rest) > limit:

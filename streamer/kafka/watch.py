@@ -85,7 +85,7 @@ class Watch:
         self.source: Source | None = None
         self.sink: Sink | Transactions | None = None
         self.began = time.monotonic()
-        self.lag = 0.0
+        self.lag = self.busy = 0.0
         self.ends: dict[TopicPartition, tuple[int, float]] = {}
         """What the broker was asked for, and when, on the time of day."""
         self.asking: asyncio.Task[None] | None = None
@@ -113,12 +113,13 @@ class Watch:
     async def tick(self) -> None:
         """Look, once a second."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + EVERY
+        due, used = loop.time() + EVERY, time.process_time()
         while True:
             await asyncio.sleep(max(0.0, due - loop.time()))
             now = loop.time()
             self.lag = max(0.0, now - due)
             due = now + EVERY
+            self.busy, used = time.process_time() - used, time.process_time()
             try:
                 for finding in self.dog.look(now, self.sight(now)):
                     self.act(finding)
@@ -165,7 +166,7 @@ class Watch:
             self.asked_at = now
             self.asking = source.loop.create_task(self.ask(unknown))
         unheard = source.membership.heartbeats.unheard()
-        return Sight(self.lag, unheard, partitions, tasks, taken(), closed)
+        return Sight(self.lag, unheard, partitions, tasks, taken(), closed, self.busy)
 
     def end_of(self, tp: TopicPartition) -> tuple[int, float] | None:
         """The end of a log as far as is known, and when it was."""

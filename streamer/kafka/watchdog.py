@@ -16,6 +16,8 @@ SILENT_AFTER = 30.0
 GIVE_UP_AFTER = 300.0
 """Seconds of silence after which only a new process can help; the first remedy was tried long before."""
 LATE = 2.0
+IDLE = 4
+"""A process that has used less than this part of the time has computed nothing that kept the loop."""
 CALM = 30.0
 """A loop that was late is fine again once it was on time for so long."""
 FRESH = 20.0
@@ -56,6 +58,8 @@ class Sight(NamedTuple):
     kept: Kept | None = None
     closed: Sequence[str] = ()
     """Partitions that are assigned and to be opened."""
+    busy: float | None = None
+    """Seconds of CPU that the process has used since the last tick."""
 
 
 class Remedy(Enum):
@@ -107,14 +111,16 @@ class Watchdog:
     def look(self, now: float, sight: Sight) -> list[Finding]:
         """What is new since the last look."""
         return [
-            *self.loop(now, sight.late, sight.kept),
+            *self.loop(now, sight.late, sight.kept, sight.busy),
             *self.heartbeat(sight.unheard),
             *self.closed(now, sight.closed),
             *self.consumer(now, sight.partitions),
             *self.tasks(sight.tasks),
         ]
 
-    def loop(self, now: float, late: float, kept: Kept | None = None) -> Iterable[Finding]:
+    def loop(
+        self, now: float, late: float, kept: Kept | None = None, busy: float | None = None
+    ) -> Iterable[Finding]:
         """Everything shares the loop, heartbeats too."""
         limit = min(LATE, self.session_timeout / 3)
         if late >= limit:
@@ -127,6 +133,11 @@ class Watchdog:
                 else f"when it lasts as long as {session}"
             )
             who = f"{kept.name} kept it for {kept.seconds:.1f} s. " if kept is not None else ""
+            if kept is None and busy is not None and busy < late / IDLE:
+                who = (
+                    f"The process used {busy:.1f} s of CPU meanwhile: perhaps it was stopped or paused from outside "
+                    "(a signal, a paused machine or container). If not: "
+                )
             yield from self.begin(
                 "loop, severe" if severe else "loop",
                 f"The event loop stood still for {late:.1f} s; {danger} the group gives these partitions away. {who}"

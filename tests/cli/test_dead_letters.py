@@ -46,6 +46,11 @@ def test_list_by_module_as_json_and_filtered(letters: Letters, on: Run, tmp_path
     assert len(on("dead-letters", "list", str(module), *flags, "--count", "1").out.splitlines()) == 1
     assert on("dead-letters", "list", str(module), "--until", "1h").out == ""
     assert on("dead-letters", "list", str(module), "--since", "2100-01-31T12:00:00Z").out == ""
+    done = on("dead-letters", "list", str(module), "--since", "1h", "--until", "2h")
+    assert (done.code, done.one_line) == (
+        2,
+        "streamer: --since 1h is not before --until 2h: there is no time between them.",
+    )
 
 
 def test_show_says_all_of_one_and_what_to_do(letters: Letters, on: Run) -> None:

@@ -25,6 +25,11 @@ def test_values_are_sent_as_they_are_written(broker: Broker, on: Run, topic_name
     assert records(broker, topic_name, 1) == [(None, b'{"a" : 1.0}')]
 
 
+def test_what_comes_through_a_pipe_is_read_once_and_sent(on: Run, topic_name: str) -> None:
+    done = on("produce", topic_name, "/dev/stdin", stdin=lines({"n": 1}, {"n": 2}))
+    assert (done.code, done.err.splitlines()[-1]) == (0, f"2 records sent to {topic_name}")
+
+
 def test_of_a_file_with_a_wrong_line_nothing_is_sent(on: Run, topic_name: str, tmp_path: Path) -> None:
     file = tmp_path / "tasks.jsonl"
     file.write_bytes(lines({"id": "a"}, {"di": "b"}))

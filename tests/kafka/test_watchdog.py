@@ -108,3 +108,11 @@ def test_a_partition_that_is_not_opened_is_told_of_once_and_when_it_is_that_is_s
         "t-0: it is open, or another worker's."
     ]
     assert (dog.troubles, seconds(dog, 1001, 1100, lambda now: fine(closed=["t-0"]))) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("busy", "kept", "said"), [(0.1, None, True), (14.0, None, False), (0.1, Kept("f", 15.0), False)]
+)
+def test_of_a_process_that_used_no_cpu_it_is_said_that_it_may_have_been_stopped(busy, kept, said) -> None:
+    (found, *_) = Watchdog().look(1.0, fine(late=15.0, busy=busy, kept=kept))
+    assert ("perhaps it was stopped or paused from outside" in found.sentence) is said

@@ -67,7 +67,10 @@ def wanted(reasons: list[str] | None, since: str | None, until: str | None) -> W
             hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
             raise SettingsError(f"--reason: {reason!r} is none. {hint}")
     now = time.time()
-    return Wanted(frozenset(reasons or ()), moment("--since", since, now), moment("--until", until, now))
+    first, last = moment("--since", since, now), moment("--until", until, now)
+    if first is not None and last is not None and first >= last:
+        raise SettingsError(f"--since {since} is not before --until {until}: there is no time between them.")
+    return Wanted(frozenset(reasons or ()), first, last)
 
 
 def moment(option: str, text: str | None, now: float) -> float | None:
