@@ -97,7 +97,7 @@ async def test_work_under_way_goes_on_when_its_partition_goes_away_and_comes_bac
     """From A to B and back to A: what B had is read anew, what only A had is not."""
     gate = asyncio.Event()
     calls: Counter = Counter()
-    topology = rig.topology(revoke_timeout=1.0)
+    topology = rig.topology(revoke_timeout=1.0, drain_timeout=2.0)
 
     @topology.function
     async def held(number: int) -> int:
