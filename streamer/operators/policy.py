@@ -40,7 +40,7 @@ class Policy:
         """How many of ``total`` must succeed."""
         if isinstance(self.require, int):
             return self.require
-        return {"all": total, "any": 1, "none": 0}[self.require]
+        return {"all": total, "any": min(1, total), "none": 0}[self.require]
 
     def hopeless(self, failed: int, total: int | None) -> bool:
         """Whether too many have failed already, however the others end."""

@@ -68,7 +68,7 @@ def expected(spec: Any) -> tuple[bool, Any]:
     ends = [expected(child) for child in spec["of"]]
     values = [value if good else None for good, value in ends]
     require = "all" if spec["op"] == "sequence" else spec["require"]
-    needed = {"all": len(ends), "any": 1, "none": 0}[require]
+    needed = {"all": len(ends), "any": min(1, len(ends)), "none": 0}[require]
     named = spec["op"] == "names"
     return sum(good for good, _ in ends) >= needed, (
         {f"n{i}": value for i, value in enumerate(values)} if named else values
