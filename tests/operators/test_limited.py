@@ -97,14 +97,7 @@ class TestABackOffHoldsNone:
         await self.check(limit, limited(limit)(self.again(self.script())))
 
     async def test_but_a_function_keeps_its_slot_for_it_may_work_beside_a_call_that_backs_off(self):
-        limit, running, most = Limit(1), 0, 0
-
-        async def own():
-            nonlocal running, most
-            running += 1
-            most = max(most, running)
-            await asyncio.sleep(15)
-            running -= 1
+        limit, own = Limit(1), Work(15)
 
         def job():
             call = self.again(self.script())
@@ -115,7 +108,7 @@ class TestABackOffHoldsNone:
             return limited(limit)(work)
 
         await parallel(job(), job())
-        assert (most, limit.peak, limit.active, now()) == (1, 1, 0, 30)
+        assert (own.began, limit.peak, limit.active) == ([0, 15], 1, 0)
 
     async def test_nor_the_run_slot(self):
         runner, limit = Runner(1), Limit(1)
