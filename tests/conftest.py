@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +20,12 @@ from tests.brokers.server import BrokerUnavailable
 VIRTUAL = tuple(Path(__file__).parent / name for name in ("operators", "engine", "pool"))
 REAL_SECONDS = 0.2
 _loops: list[JumpingLoop] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many processes as cores, at most four: each starts a broker. A broker that is there already is not shared."""
+    return 1 if "KAFKA_BOOTSTRAP_SERVERS" in os.environ else min(4, os.cpu_count() or 1)
 
 
 def pytest_asyncio_loop_factories(
