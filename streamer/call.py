@@ -21,7 +21,7 @@ from streamer.errors import (
     category_of,
     contained,
 )
-from streamer.events import Answer, AttemptEnded, AttemptStarted, Outcome
+from streamer.events import Answer, AttemptEnded, AttemptStarted, Outcome, TaskJournal
 from streamer.limits import ExtraCalls, Joint, Limit, held, within
 from streamer.providers.protocol import Response
 from streamer.remembering import Entry, rebuilt
@@ -31,6 +31,8 @@ from streamer.single import Single
 from streamer.spending import draw
 from streamer.step import Step
 from streamer.tasks import TaskBase, Timeouts
+
+GONE = "Its task is not this worker's any more."
 
 
 class Call(Single[Any]):
@@ -94,10 +96,10 @@ class Call(Single[Any]):
                 outcome = entry.recall()
                 if outcome is not None:
                     return self.recalled(step, outcome)
-                if journal.unsettled:
+                if journal.unsettled or journal.unsure:
                     await journal.settle()
             if journal.gone:
-                raise Cancelled("Its task is not this worker's any more.")
+                raise Cancelled(GONE)
         if scope.lent:
             await scope.reclaim()
         if hold is not None and not hold.join():
@@ -118,6 +120,8 @@ class Call(Single[Any]):
                 self.extra.called(scope.now())
             if slots is not None and not slots.take():
                 await self.queue(step, slots)
+                if journal is not None:
+                    await still_ours(journal, slots)
             number = (
                 entry.number if entry is not None else step.before + len(step.attempts) + step.unrecorded + 1
             )
@@ -255,6 +259,18 @@ class Call(Single[Any]):
         if scope.chunks is not None and self.kind == "llm":
             scope.chunks.ended(scope.task_id, attempt_id, response, error)
         return attempt
+
+
+async def still_ours(journal: TaskJournal, slots: Limit | Joint) -> None:
+    """Return once the call may begin that waited for its slot; else give the slot back."""
+    try:
+        if journal.unsure:
+            await journal.settle()
+        if journal.gone:
+            raise Cancelled(GONE)
+    except BaseException:
+        slots.give()
+        raise
 
 
 def answer_of(response: Any) -> Answer:

@@ -96,7 +96,7 @@ class TaskJournal(Protocol):
     """What one task remembers across crashes and rebalances of the worker that runs it.
 
     ``restarted``: another run of it may have begun before this one. ``unsettled``: something noted is not durable
-    yet. ``gone``: the task is no longer this worker's; no further call is to begin.
+    yet. ``unsure``: the worker may be out of its group. ``gone``: the task is no longer this worker's; no further call is to begin.
     """
 
     @property
@@ -104,6 +104,9 @@ class TaskJournal(Protocol):
 
     @property
     def unsettled(self) -> bool: ...
+
+    @property
+    def unsure(self) -> bool: ...
 
     @property
     def gone(self) -> bool: ...
@@ -117,7 +120,7 @@ class TaskJournal(Protocol):
         ...
 
     async def settle(self) -> None:
-        """Wait until all that was noted is durable; to be awaited before the next paid call begins."""
+        """Wait until it is settled and sure, or gone; to be awaited before the next paid call begins."""
         ...
 
     def park(self) -> None:

@@ -12,7 +12,7 @@ from streamer.kafka.claiming import Claiming, is_claim
 from streamer.kafka.dispatcher import Dispatcher
 from streamer.kafka.headers import DEADLINE, TASK_ID, check_deadline, check_names, header, instant
 from streamer.kafka.quarantine import CRASHES
-from streamer.kafka.record import Record
+from streamer.kafka.record import ADMITTED, Record
 from streamer.kafka.writing import content_type
 from streamer.results import Result
 from streamer.tasks import priority_of
@@ -56,7 +56,7 @@ class Answering:
         if record.offset >= record.partition.reach.acknowledged:
             await dispatcher.reached(record)
         if not dispatcher.membership.valid:
-            await dispatcher.membership.heard(record)
+            await dispatcher.membership.heard(lambda: record.state is ADMITTED)
         if not dispatcher.begin(record):
             return None
         outcome: Any = None

@@ -72,6 +72,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.lost: set[Partition] = set()
         """In the place of those that were just lost to somebody: they wait."""
         self.held_back: Collection[Partition] = ()
+        self.refused = False
+        """The cluster can't be asked now."""
         self.ready = asyncio.Event()
         self.resumed = 0
         """How many partitions came back with their work still under way."""
@@ -133,10 +135,12 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.fail(error)
                 return
             except (KafkaError, OSError, TimeoutError) as error:
+                self.refused = True
                 self.warn(f"Partitions can't be opened yet: {type(error).__name__}: {error}")
                 await asyncio.sleep(wait)
                 wait = min(5.0, 2 * wait)
                 continue
+            self.refused = False
             self.opened()
             self.resumed += suspended - len(foreign)
             self.give_up(foreign)
@@ -151,6 +155,10 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     def closed(self) -> list[Partition]:
         """Those that are to be opened now."""
         return [p for p in self.partitions.values() if not p.is_open and p not in self.lost]
+
+    def overdue(self) -> list[Partition]:
+        """Those that should be open by now; while the cluster can't be asked none should."""
+        return [] if self.refused else [p for p in self.closed() if p not in self.held_back]
 
     def begin(self) -> None:
         """What is open may be polled."""

@@ -111,7 +111,9 @@ class Dispatcher:
 
     def memory(self, record: Record) -> TaskMemory | None:
         """What its task remembers."""
-        return None if self.journals is None else self.journals.memory(record, self.park, self.unpark)
+        if self.journals is None:
+            return None
+        return self.journals.memory(record, self.membership, self.park, self.unpark)
 
     def park(self, record: Record) -> None:
         """All that it does is wait for long: it does not count until it goes on."""

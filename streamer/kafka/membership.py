@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer
 
 from streamer.kafka import adapter
-from streamer.kafka.record import ADMITTED, Record
 
 
 class Membership:
@@ -28,7 +28,7 @@ class Membership:
         unheard = self.heartbeats.unheard()
         return unheard is not None and unheard < self.session_timeout
 
-    async def heard(self, record: Record) -> None:
-        """Wait until the group has heard of this worker, or taken the record."""
-        while record.state is ADMITTED and not self.valid:  # noqa: ASYNC110 - nothing tells of heartbeats
+    async def heard(self, wanted: Callable[[], bool]) -> None:
+        """Wait until the group has heard of this worker, or that is not wanted any more."""
+        while wanted() and not self.valid:  # noqa: ASYNC110 - nothing tells of heartbeats
             await asyncio.sleep(0.05)

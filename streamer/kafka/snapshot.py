@@ -79,7 +79,8 @@ class Warned(Struct, frozen=True):
 
 
 class WorkerSnapshot(Struct, frozen=True, kw_only=True):
-    """A worker: one topology in one process. ``problems`` are what its watchdog says is wrong now.
+    """A worker: one topology in one process. ``problems`` are what its watchdog says is wrong now; it is not
+    ``healthy`` while a new start would heal one of them.
 
     ``quarantined``: a crash left suspects, and nothing else begins before they were tried.
     """
@@ -106,6 +107,7 @@ class WorkerSnapshot(Struct, frozen=True, kw_only=True):
     unwritable: str | None = None
     quarantined: bool = False
     partitions: tuple[PartitionSnapshot, ...] = ()
+    healthy: bool = True
     problems: tuple[str, ...] = ()
     stuck: tuple[str, ...] = ()
     warnings: tuple[Warned, ...] = ()

@@ -86,8 +86,8 @@ class StatusServer:
         """Whether a new start would do it good; stuck tasks are told, but would only be paid for again."""
         del request
         seen = self.snapshot()
-        body = {"healthy": not seen.problems, "problems": seen.problems, "stuck": seen.stuck}
-        return answer(503 if seen.problems else 200, body)
+        body = {"healthy": seen.healthy, "problems": seen.problems, "stuck": seen.stuck}
+        return answer(200 if seen.healthy else 503, body)
 
     async def ready(self, request: web.Request) -> web.Response:
         """Whether it takes tasks."""

@@ -145,12 +145,11 @@ class Watch:
         source = self.source
         assert source is not None
         taking = source.poller.taking
-        partitions, tasks, unknown, closed = [], [], [], []
+        partitions, tasks, unknown = [], [], []
+        closed = [f"{late.topic}-{late.number}" for late in source.assignment.overdue()]
         for tp, partition in source.partitions.items():
             place = f"{tp.topic}-{tp.partition}"
             if not partition.is_open:
-                if partition not in source.assignment.held_back:
-                    closed.append(place)
                 continue
             known = self.end_of(tp)
             if known is None or time.time() - known[1] > ASK_AFTER:
@@ -252,7 +251,8 @@ class Watch:
             outstanding_limit=self.settings.outstanding_limit,
             unwritable=sink.complaint.why if sink is not None else None,
             quarantined=source.quarantine.active if source is not None else False,
-            problems=tuple(self.dog.troubles.values()),
+            healthy=not self.dog.troubles,
+            problems=(*self.dog.troubles.values(), *self.dog.outages.values()),
             stuck=tuple(self.dog.stuck.values()),
             warnings=self.warnings.recent(),
             counts=self.counts(),

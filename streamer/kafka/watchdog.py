@@ -102,6 +102,8 @@ class Watchdog:
     give_up_after: float = GIVE_UP_AFTER
     troubles: dict[str, str] = field(default_factory=dict)
     """The episodes under way that a restart of the worker would end."""
+    outages: dict[str, str] = field(default_factory=dict)
+    """Those that it would not: what comes of a restart is that work is paid for again."""
     stuck: dict[str, str] = field(default_factory=dict)
     """Partitions with stuck tasks: a restart would only pay for them again."""
     silences: dict[str, Silence] = field(default_factory=dict)
@@ -153,12 +155,14 @@ class Watchdog:
     def heartbeat(self, unheard: float | None) -> Iterable[Finding]:
         """Without heartbeats the group takes the partitions away."""
         if unheard is not None and unheard >= self.session_timeout * 2 / 3:
-            yield from self.begin(
-                "heartbeat",
+            said = (
                 f"No heartbeat has got through for {unheard:.0f} s; after {self.session_timeout:g} s the group gives "
-                "these partitions away. Look at the connection to the broker, and at what keeps the event loop.",
+                "these partitions away. Look at the connection to the broker, and at what keeps the event loop."
             )
-        elif self.troubles.pop("heartbeat", None) is not None:
+            if "heartbeat" not in self.outages:
+                yield Finding(said)
+            self.outages["heartbeat"] = said
+        elif self.outages.pop("heartbeat", None) is not None:
             yield Finding("Heartbeats get through again.")
 
     def closed(self, now: float, places: Sequence[str]) -> Iterable[Finding]:

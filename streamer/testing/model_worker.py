@@ -1,5 +1,6 @@
 """A model of one worker's records: it uses the objects under test the way source and sink do."""
 
+from collections.abc import Callable
 from random import Random
 
 from streamer.kafka.record import ADMITTED, IllegalTransition, Record
@@ -11,6 +12,18 @@ from streamer.testing.model_results import Results
 from streamer.testing.model_task import Task
 from streamer.testing.model_trials import Trials
 from streamer.testing.report import Report, Violation
+
+
+class Heard:
+    """The group hears of every worker: what becomes of one that it doesn't is for tests of membership."""
+
+    valid = True
+
+    async def heard(self, wanted: Callable[[], bool]) -> None:
+        """At once."""
+
+
+HEARD = Heard()
 
 
 class Crashed(Exception):
@@ -95,7 +108,7 @@ class Worker(Results):
             return
         if self.runs(opening, record, partition.begin(record)):
             self._begun(opening, record)
-            memory = self.factory.memory(record, opening.channel, park=self.park, unpark=self.go_on)
+            memory = self.factory.memory(record, opening.channel, HEARD, park=self.park, unpark=self.go_on)
             record.work = Task(opening, memory, self.broker, self.report)
             record.work.go_on()
 

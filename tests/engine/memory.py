@@ -27,7 +27,7 @@ class Memory:
     def __init__(self, durable: dict[tuple[str, int], bytes] | None = None) -> None:
         self.durable = durable or {}
         self.restarted = durable is not None
-        self.gone = False
+        self.gone = self.unsure = False
         self.pending: list[tuple[tuple[str, int], bytes]] = []
         self.parked: list[tuple[float, float | None]] = []
         self.noted: list[Outcome] = []
@@ -51,7 +51,7 @@ class Memory:
             self.durable.update([self.pending.pop(0)])
 
     async def settle(self) -> None:
-        while self.pending:
+        while (self.pending or self.unsure) and not self.gone:
             await asyncio.sleep(LATENCY / 4)
 
     def park(self) -> None:

@@ -225,6 +225,34 @@ class TestRecall:
         result = await task
         assert (result.status, result.children[1].status, free.began) == ("failed", "cancelled", [])
 
+    @pytest.mark.parametrize("ours", [True, False])
+    async def test_nor_while_it_may_be_another_workers(self, ours):
+        """A worker that was frozen goes on once its group has heard of it, if the task still is its own."""
+        model, between = Model(), FunctionTarget(Work(3), "between")
+        runs = Runs(lambda: sequence(model.ask("a"), between(), model.ask("b")))
+        task = asyncio.ensure_future(runs.run(runs.journal))
+        await asyncio.sleep(2)
+        runs.journal.unsure = True
+        await asyncio.sleep(8)
+        assert model.prompts == ["a"]
+        runs.journal.unsure, runs.journal.gone = False, not ours
+        assert (await task).status == ("succeeded" if ours else "failed")
+        assert model.prompts == ["a", "b"][: 2 if ours else 1]
+
+    @pytest.mark.parametrize("ours", [True, False])
+    async def test_nor_does_one_that_waited_for_its_slot(self, ours):
+        model = Model(concurrency=1)
+        runs = Runs(lambda: parallel(*map(model.ask, "abc")))
+        task = asyncio.ensure_future(runs.run(runs.journal))
+        await asyncio.sleep(0.5)
+        runs.journal.unsure = True
+        await asyncio.sleep(9.5)
+        assert model.prompts == ["a"]
+        runs.journal.unsure, runs.journal.gone = False, not ours
+        await task
+        assert model.prompts == ["a", "b", "c"][: 3 if ours else 1]
+        assert (model.ask.calls.active, model.ask.calls.peak) == (0, 1)
+
 
 class TestRace:
     async def test_one_that_was_won_starts_no_loser_again(self):

@@ -106,6 +106,20 @@ async def test_one_that_was_lost_while_others_are_opened_waits_its_time_and_is_o
     assert office.said == ["tasks-0: another worker had it meanwhile; it is read anew."]
 
 
+async def test_a_partition_is_overdue_until_it_is_open_but_not_while_the_cluster_cannot_be_asked():
+    """Nor while it is held back: both say so themselves, and a new start would heal neither."""
+    office = Office(1)
+    assignment = office.assignment
+    office.opener.fails, office.looks = 3, 4
+    seen = []
+    await assignment.on_partitions_assigned([ONE, OTHER])
+    while not assignment.opening.done():
+        seen.append(tuple(partition.number for partition in assignment.overdue()))
+        await asyncio.sleep(0.5)
+    assert list(dict.fromkeys(seen)) == [(0, 1), (0,), (), (1,)]
+    assert assignment.overdue() == []
+
+
 STEPS = st.lists(
     st.sampled_from(
         ["assign", "assign one", "revoke", "lose", "lose a former one", "fail", "foreign", "hold back"]

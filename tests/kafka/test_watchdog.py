@@ -76,10 +76,12 @@ def test_whoever_kept_the_loop_is_named() -> None:
 
 
 def test_missing_heartbeats_are_said_after_two_thirds_of_the_session_timeout() -> None:
+    """They are no reason for a restart: what is under way would only be paid for again."""
     dog = Watchdog(session_timeout=9)
     assert dog.look(0, fine(unheard=5.9)) == []
     assert "No heartbeat has got through for 6 s; after 9 s" in dog.look(1, fine(unheard=6.1))[0].sentence
     assert dog.look(2, fine(unheard=7.0)) == []
+    assert ("for 7 s" in dog.outages["heartbeat"], dog.troubles) == (True, {})
     assert [f.sentence for f in dog.look(3, fine(unheard=None))] == ["Heartbeats get through again."]
 
 

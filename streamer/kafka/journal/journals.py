@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from streamer.kafka.connection import Connection
 from streamer.kafka.journal.entries import origin
 from streamer.kafka.journal.log import Log
-from streamer.kafka.journal.memory import TaskMemory
+from streamer.kafka.journal.memory import Standing, TaskMemory
 from streamer.kafka.journal.reading import owned
 from streamer.kafka.journal.restoring import restore
 from streamer.kafka.journal.truncation import Truncation, committed
@@ -73,13 +73,17 @@ class Journals:
         return self.writer.producing.partitions_of(self.topic)
 
     def memory(
-        self, record: Record, park: Callable[[Record], None], unpark: Callable[[Record], None]
+        self,
+        record: Record,
+        membership: Standing,
+        park: Callable[[Record], None],
+        unpark: Callable[[Record], None],
     ) -> TaskMemory | None:
         """What its task may ask and tell; None where its partition has no journal any more."""
         channel = self.writer.channels.get(record.partition.number)
         if channel is None or channel.log is not record.partition.journal:
             return None
-        return TaskMemory(record, channel, park=park, unpark=unpark)
+        return TaskMemory(record, channel, membership, park=park, unpark=unpark)
 
     def release(self, partition: Partition) -> None:
         """The partition is no longer ours."""

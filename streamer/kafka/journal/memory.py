@@ -28,26 +28,40 @@ class Way(Protocol):
         ...
 
 
+class Standing(Protocol):
+    """Whether this worker still is in its group, as far as it can know."""
+
+    @property
+    def valid(self) -> bool: ...
+
+    async def heard(self, wanted: Callable[[], bool]) -> None:
+        """Return once it is, or that is not wanted any more."""
+        ...
+
+
 class TaskMemory:
     """A `TaskJournal`: what the engine may ask and tell of one record.
 
+    While the group has not heard of this worker for long, its tasks may be somebody else's.
     ``park`` and ``unpark`` are told when the task begins and ends to do nothing but wait.
 
     Invariant: nothing is noted of a task that has its result: what it left would never be forgotten.
     """
 
-    __slots__ = ("channel", "parking", "record", "restarted", "ticket", "unparking")
+    __slots__ = ("channel", "membership", "parking", "record", "restarted", "ticket", "unparking")
 
     def __init__(
         self,
         record: Record,
         channel: Way,
+        membership: Standing,
         *,
         park: Callable[[Record], None],
         unpark: Callable[[Record], None],
     ) -> None:
         self.record = record
         self.channel = channel
+        self.membership = membership
         self.restarted = record.restarted or channel.log.remembers(record.offset)
         self.parking = park
         self.unparking = unpark
@@ -56,6 +70,10 @@ class TaskMemory:
     @property
     def unsettled(self) -> bool:
         return not self.channel.log.settled(self.ticket)
+
+    @property
+    def unsure(self) -> bool:
+        return not self.membership.valid
 
     @property
     def gone(self) -> bool:
@@ -75,6 +93,8 @@ class TaskMemory:
 
     async def settle(self) -> None:
         await self.channel.settle(self.ticket)
+        if self.unsure:
+            await self.membership.heard(lambda: not self.gone)
 
     def park(self) -> None:
         self.parking(self.record)

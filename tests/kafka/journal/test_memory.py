@@ -1,5 +1,7 @@
 """What one task is told and may tell."""
 
+import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,12 +35,20 @@ class Task:
         if known:
             self.log.restore(3, Noted(b"other---", b"origin--", 1, 7, outcome(1)))
         self.told: list[Any] = []
+        self.valid = True
+        self.group = asyncio.Event()
         self.memory = TaskMemory(
             self.record,
             self.channel,
+            self,
             park=lambda record: self.told.append(("park", record)),
             unpark=lambda record: self.told.append(("unpark", record)),
         )
+
+    async def heard(self, wanted: Callable[[], bool]) -> None:
+        while wanted() and not self.valid:
+            self.group.clear()
+            await self.group.wait()
 
     def wake(self) -> None:
         self.woken += 1
@@ -94,6 +104,31 @@ async def test_a_closed_channel_lets_go_who_waits() -> None:
     settling = task.channel.loop.create_task(task.memory.settle())
     await task.channel.loop.create_task(nothing())
     task.channel.close()
+    await settling
+    assert task.memory.gone
+
+
+async def test_who_is_out_of_its_group_is_unsure_until_the_group_has_heard_of_it() -> None:
+    """What it noted being durable says nothing of whose task this is."""
+    task = Task()
+    task.valid = False
+    assert (task.memory.unsure, task.memory.unsettled) == (True, False)
+    settling = task.channel.loop.create_task(task.memory.settle())
+    await task.channel.loop.create_task(nothing())
+    assert not settling.done()
+    task.valid = True
+    task.group.set()
+    await settling
+    assert not task.memory.unsure
+
+
+async def test_who_waits_for_the_group_ends_with_its_partition() -> None:
+    task = Task()
+    task.valid = False
+    settling = task.channel.loop.create_task(task.memory.settle())
+    await task.channel.loop.create_task(nothing())
+    task.partition.close()
+    task.group.set()
     await settling
     assert task.memory.gone
 
