@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -62,6 +63,22 @@ PARALLEL_STEPS = "ENABLE_PARALLEL_STEPS"
 ENVIRONMENT = {name: f"STREAMER_{name.upper()}" for name in NAMES}
 FORMER = {"workflow_timeout": "CHAIN_TIMEOUT_SECONDS"}
 """Names of another system's that hold where neither we nor the topology are told anything."""
+
+OPTIONS = ("STREAMER_PROCESSES", "STREAMER_NO_CREATE")
+"""Of the command line alone."""
+
+
+def misspelt(environment: Iterable[str] = os.environ) -> list[str]:
+    """A sentence for each variable that is none of ours, and almost is one."""
+    known = (*ENVIRONMENT.values(), *OPTIONS)
+    sentences = []
+    for name in sorted(environment):
+        if name.startswith("STREAMER_") and name not in known:
+            sentences += [
+                f"{name} in the environment is no setting; did you mean {close}?"
+                for close in get_close_matches(name, known, 1, 0.9)
+            ]
+    return sentences
 
 
 def steps_in_parallel(environment: Mapping[str, str] = os.environ) -> bool:

@@ -42,5 +42,8 @@ def check(
     from streamer.cli.describing import describe
     from streamer.cli.loading import load
     from streamer.cli.planning import plan
+    from streamer.settings import misspelt
 
+    for sentence in misspelt():
+        typer.echo(f"streamer: {sentence}", err=True)
     describe(plan(load(what), {"bootstrap_servers": bootstrap_servers}))

@@ -32,7 +32,8 @@ def describe(plans: list[Plan]) -> None:
         facts.add_row("  answers", answers(topology))
         facts.add_row("  functions", functions(topology))
         facts.add_row("  group", f"{plan.group}{origin(plan, 'group')}")
-        facts.add_row("  topics", f"{plan.input}, {plan.output}, {topology.name}.dead-letters")
+        own = ", ".join(f"{topology.name}.{what}" for what in ("dead-letters", "journal", "control"))
+        facts.add_row("  topics", f"{plan.input}, {plan.output}, {own}")
         out.print(facts)
         out.print()
         out.print(settings(plan))
@@ -59,7 +60,7 @@ def functions(topology: Topology) -> str:
     if not topology.functions:
         return "none"
     return ", ".join(
-        f"{name} ({'thread' if function.threaded else 'event loop'})"
+        f"{name} ({'process' if function.processes else 'thread' if function.threaded else 'event loop'})"
         for name, function in topology.functions.items()
     )
 

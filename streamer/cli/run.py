@@ -83,10 +83,12 @@ def begin(
 ) -> int:
     """Run in this process, or in children of it; the exit code."""
     import asyncio
+    import logging
 
     from streamer.cli.announcement import Announcement
     from streamer.cli.loading import load
     from streamer.cli.planning import plan
+    from streamer.settings import misspelt
 
     logs.begin(verbose)
     plans = plan(load(module), flags)
@@ -94,6 +96,8 @@ def begin(
         from streamer.cli.processes import Parent
 
         return asyncio.run(Parent(report).serve(plans, create_missing))
+    for sentence in misspelt():
+        logging.getLogger("streamer").warning(sentence)
     announce = Announcement(plans)
     if processes == 1:
         from streamer.cli.serving import serve

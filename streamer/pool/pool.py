@@ -201,8 +201,14 @@ class Pool:
         priority: int = 0,
         id: str | None = None,
         tag: str | None = None,
+        **unknown: Any,
     ) -> Order:
         """A submission as it is to be run; refused while nothing is accepted."""
+        if unknown:
+            raise TypeError(
+                f"submit() knows no {', '.join(unknown)}; there are {', '.join(Instead.__annotations__)}. A function that "
+                "takes arguments is submitted with them: lambda: f(1)."
+            )
         if self.crew.closed or self.drains:
             raise self.turned_away()
         loop = asyncio.get_running_loop()

@@ -113,8 +113,16 @@ def test_a_module_is_described_with_its_settings_and_where_they_came_from() -> N
     assert ["drain_timeout", "30.0", "default"] in rows
     assert ["sasl_password", "***", "STREAMER_SASL_PASSWORD"] in rows
     assert "secret" not in done.out
-    assert "tasks, results, tasks.dead-letters" in done.out
+    assert "tasks, results, tasks.dead-letters, tasks.journal, tasks.control" in done.out
     assert "add (thread), wait (event loop)" in done.out
+
+
+def test_a_variable_that_is_almost_a_setting_is_pointed_out() -> None:
+    done = streamer("check", "topologies/tasks.py", STREAMER_CONCURENCY="5", STREAMER_SERVICE_PORT="80")
+    assert (done.code, done.err) == (
+        0,
+        "streamer: STREAMER_CONCURENCY in the environment is no setting; did you mean STREAMER_CONCURRENCY?\n",
+    )
 
 
 def test_a_declared_provider_without_its_key_is_pointed_out(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ async def test_singles_tasks_and_callables_are_taken():
 
 async def test_what_is_no_operand_is_refused_at_once():
     async with Pool() as pool:
+        with pytest.raises(TypeError, match=r"submit\(\) knows no n; there are retry, .*: lambda: f\(1\)"):
+            await Pool(1).submit(str, n=1)
         with pytest.raises(TypeError, match="Expected a Single"):
             await pool.submit("a prompt")
         assert add_up(pool).submitted == 0

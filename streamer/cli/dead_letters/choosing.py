@@ -29,7 +29,7 @@ Reasons = Annotated[
         "--reason",
         metavar="REASON",
         show_default=False,
-        help=f"Only these; may be repeated: {', '.join(REASONS)}.",
+        help=f"Only these; may be repeated: {', '.join([*REASONS, UNKNOWN])}.",
     ),
 ]
 Since = Annotated[
