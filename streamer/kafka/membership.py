@@ -8,6 +8,12 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer
 
 from streamer.kafka import adapter
+from streamer.kafka.turns import Turns
+
+LOOK = 0.05
+"""Seconds between two looks at the heartbeats: nothing tells of them."""
+LOOKS = 10
+"""After so many, all who wait see whether they still want to."""
 
 
 class Membership:
@@ -18,6 +24,8 @@ class Membership:
     def __init__(self, consumer: AIOKafkaConsumer, session_timeout: float) -> None:
         self.consumer = consumer
         self.session_timeout = session_timeout
+        self.turns = Turns()
+        self.timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """The consumer has started."""
@@ -30,5 +38,15 @@ class Membership:
 
     async def heard(self, wanted: Callable[[], bool]) -> None:
         """Wait until the group has heard of this worker, or that is not wanted any more."""
-        while wanted() and not self.valid:  # noqa: ASYNC110 - nothing tells of heartbeats
-            await asyncio.sleep(0.05)
+        while wanted() and not self.valid:
+            if self.timer is None:
+                self.timer = self.turns.loop.call_later(LOOK, self.look, 1)
+            await self.turns.wait()
+
+    def look(self, looks: int) -> None:
+        """One look for all who wait, thousands of tasks perhaps."""
+        if self.valid or looks == LOOKS:
+            self.timer = None
+            self.turns.over()
+        else:
+            self.timer = self.turns.loop.call_later(LOOK, self.look, looks + 1)
