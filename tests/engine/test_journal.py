@@ -226,7 +226,7 @@ class TestRecall:
         assert (result.status, result.children[1].status, free.began) == ("failed", "cancelled", [])
 
     @pytest.mark.parametrize("ours", [True, False])
-    async def test_nor_while_it_may_be_another_workers(self, ours):
+    async def test_no_call_begins_while_the_task_may_be_another_workers(self, ours):
         """A worker that was frozen goes on once its group has heard of it, if the task still is its own."""
         model, between = Model(), FunctionTarget(Work(3), "between")
         runs = Runs(lambda: sequence(model.ask("a"), between(), model.ask("b")))
@@ -240,7 +240,7 @@ class TestRecall:
         assert model.prompts == ["a", "b"][: 2 if ours else 1]
 
     @pytest.mark.parametrize("ours", [True, False])
-    async def test_nor_does_one_that_waited_for_its_slot(self, ours):
+    async def test_nor_does_a_call_begin_that_waited_for_its_slot_meanwhile(self, ours):
         model = Model(concurrency=1)
         runs = Runs(lambda: parallel(*map(model.ask, "abc")))
         task = asyncio.ensure_future(runs.run(runs.journal))
