@@ -32,8 +32,6 @@ from streamer.spending import draw
 from streamer.step import Step
 from streamer.tasks import TaskBase, Timeouts
 
-GONE = "Its task is not this worker's any more."
-
 
 class Call(Single[Any]):
     """A leaf: each run of it is one attempt.
@@ -96,10 +94,10 @@ class Call(Single[Any]):
                 outcome = entry.recall()
                 if outcome is not None:
                     return self.recalled(step, outcome)
-                if journal.unsettled or journal.unsure:
+                if journal.unsettled:
                     await journal.settle()
-            if journal.gone:
-                raise Cancelled(GONE)
+            if journal.unsure or journal.gone:
+                await still_ours(journal)
         if scope.lent:
             await scope.reclaim()
         if hold is not None and not hold.join():
@@ -121,7 +119,11 @@ class Call(Single[Any]):
             if slots is not None and not slots.take():
                 await self.queue(step, slots)
                 if journal is not None:
-                    await still_ours(journal, slots)
+                    try:
+                        await still_ours(journal)
+                    except BaseException:
+                        slots.give()
+                        raise
             number = (
                 entry.number if entry is not None else step.before + len(step.attempts) + step.unrecorded + 1
             )
@@ -261,16 +263,12 @@ class Call(Single[Any]):
         return attempt
 
 
-async def still_ours(journal: TaskJournal, slots: Limit | Joint) -> None:
-    """Return once the call may begin that waited for its slot; else give the slot back."""
-    try:
-        if journal.unsure:
-            await journal.settle()
-        if journal.gone:
-            raise Cancelled(GONE)
-    except BaseException:
-        slots.give()
-        raise
+async def still_ours(journal: TaskJournal) -> None:
+    """Return once a call may begin: when it is sure that its task still is this worker's."""
+    if journal.unsure:
+        await journal.settle()
+    if journal.gone:
+        raise Cancelled("Its task is not this worker's any more.")
 
 
 def answer_of(response: Any) -> Answer:

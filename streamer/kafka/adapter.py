@@ -80,7 +80,11 @@ async def commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, Offse
 
 def generation(consumer: AIOKafkaConsumer) -> int:
     """The generation of the group that this member is in."""
-    return int(consumer._coordinator.generation)  # noqa: SLF001
+    return generation_of(consumer._coordinator)  # noqa: SLF001
+
+
+def generation_of(coordinator: Any) -> int:
+    return int(coordinator.generation)
 
 
 def member_id(consumer: AIOKafkaConsumer) -> str | None:
@@ -103,26 +107,52 @@ def fetched_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> tuple[int, fl
 
 
 class Heartbeats:
-    """When the last heartbeat got through; aiokafka keeps it in a local variable."""
+    """When the last heartbeat that got through was sent; aiokafka keeps it in a local variable.
+
+    ``losses`` counts how often the group has put this member out.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self.coordinator = consumer._coordinator  # noqa: SLF001
-        self.beat = self.coordinator._do_heartbeat  # noqa: SLF001
-        self.coordinator._do_heartbeat = self.heard  # noqa: SLF001
+        coordinator = self.coordinator = consumer._coordinator  # noqa: SLF001
+        self.beat = coordinator._do_heartbeat  # noqa: SLF001
+        coordinator._do_heartbeat = self.heard  # noqa: SLF001
+        self.reset = coordinator.reset_generation
+        coordinator.reset_generation = self.put_out
         self.routine: Any = None
         self.last = 0.0
+        self.losses = 0
 
     async def heard(self) -> Any:
+        sent = monotonic()  # its answer may lie there for as long as the process was stopped
         success = await self.beat()
         if success:
-            self.last = monotonic()
+            self.last = sent
         return success
+
+    def put_out(self) -> None:
+        self.losses += 1
+        self.reset()
+
+    @property
+    def beating(self) -> bool:
+        routine = self.coordinator._heartbeat_task  # noqa: SLF001
+        return routine is not None and not routine.done()
+
+    @property
+    def joining(self) -> bool:
+        """Whether it is a member that has no heartbeats, since the group is rebalanced."""
+        return not self.beating and self.last > 0.0 and generation_of(self.coordinator) >= 0
+
+    @property
+    def join_timeout(self) -> float:
+        """Seconds for which the group waits for its members to join anew."""
+        return float(self.coordinator._rebalance_timeout_ms) / 1000  # noqa: SLF001
 
     def unheard(self) -> float | None:
         """Seconds since; None while it is in no group, or joins one, which counts as a heartbeat."""
-        routine = self.coordinator._heartbeat_task  # noqa: SLF001
-        if routine is None or routine.done():
+        if not self.beating:
             return None
+        routine = self.coordinator._heartbeat_task  # noqa: SLF001
         if routine is not self.routine:
             self.routine, self.last = routine, monotonic()
         return monotonic() - self.last

@@ -56,7 +56,9 @@ class Answering:
         if record.offset >= record.partition.reach.acknowledged:
             await dispatcher.reached(record)
         if not dispatcher.membership.valid:
-            await dispatcher.membership.heard(lambda: record.state is ADMITTED)
+            await dispatcher.membership.wait(
+                lambda: dispatcher.membership.valid or record.state is not ADMITTED
+            )
         if not dispatcher.begin(record):
             return None
         outcome: Any = None

@@ -46,6 +46,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         revoke_timeout: float,
         in_group: Callable[[], bool],
+        losses: Callable[[], int],
         changed: asyncio.Event,
         opened: Callable[[], object],
         leave: Callable[[float], Awaitable[object]],
@@ -58,6 +59,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.committer = committer
         self.revoke_timeout = revoke_timeout
         self.in_group = in_group
+        self.losses = losses
         self.changed = changed
         self.opened = opened
         self.leave = leave
@@ -72,8 +74,6 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.lost: set[Partition] = set()
         """In the place of those that were just lost to somebody: they wait."""
         self.held_back: Collection[Partition] = ()
-        self.refused = False
-        """The cluster can't be asked now."""
         self.ready = asyncio.Event()
         self.resumed = 0
         """How many partitions came back with their work still under way."""
@@ -125,6 +125,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         """Open all, and try again while the cluster is not well, or one was lost meanwhile."""
         wait = 0.1
         while still := self.closed():
+            losses = self.losses()
             try:
                 held = await self.held(still) if self.held is not None else ()
                 self.held_back = held
@@ -135,12 +136,12 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.fail(error)
                 return
             except (KafkaError, OSError, TimeoutError) as error:
-                self.refused = True
                 self.warn(f"Partitions can't be opened yet: {type(error).__name__}: {error}")
                 await asyncio.sleep(wait)
                 wait = min(5.0, 2 * wait)
                 continue
-            self.refused = False
+            for partition in still:
+                partition.trusted = losses
             self.opened()
             self.resumed += suspended - len(foreign)
             self.give_up(foreign)
@@ -157,8 +158,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         return [p for p in self.partitions.values() if not p.is_open and p not in self.lost]
 
     def overdue(self) -> list[Partition]:
-        """Those that should be open by now; while the cluster can't be asked none should."""
-        return [] if self.refused else [p for p in self.closed() if p not in self.held_back]
+        """Those that should be open by now."""
+        return [partition for partition in self.closed() if partition not in self.held_back]
 
     def begin(self) -> None:
         """What is open may be polled."""

@@ -54,7 +54,9 @@ def task_snapshot(record: Record, now: float, epoch: float) -> TaskSnapshot:
     step = record.step
     state = record.state.name.lower()
     if step is None:
-        return TaskSnapshot(offset=record.offset, task_id=task_id, state=state, age=age)
+        early = record.state is ADMITTED and record.offset >= record.partition.reach.acknowledged
+        held_by = "commit" if early else None
+        return TaskSnapshot(offset=record.offset, task_id=task_id, state=state, age=age, held_by=held_by)
     steps = list(walk(step)) if record.state in (RUNNING, PARKED) else []
     calling = [found for found in steps if found.calling is not None]
     resumes = [found.resumes for found in steps if found.resumes is not None]
@@ -73,6 +75,7 @@ def task_snapshot(record: Record, now: float, epoch: float) -> TaskSnapshot:
         last_failure=f"{last.category} of {last.provider}" if last is not None else None,
         waits_for_slot=step.scope.reclaiming is not None,
         in_stream=step.streaming,
+        held_by=getattr(step.scope.journal, "held_by", None),
     )
 
 

@@ -58,6 +58,8 @@ class Partition:
         self.late = 0
         self.lost = 0
         self.suspicion = Suspicion()
+        self.trusted = 0
+        """How often its owner had been put out of the group when it was last seen that nobody else had it."""
         self.journal: Journal | None = None
         self._closed = False
 

@@ -23,7 +23,8 @@ class TaskSnapshot(Struct, frozen=True, kw_only=True):
     """An unfinished record. ``age`` counts from its timestamp, ``seconds`` from when it began to run.
 
     ``call`` is the oldest of its ``calls`` calls; ``resumes_at`` the end of its back-off, where nothing else goes on;
-    ``in_stream``: it waits for the answer of its topology's stream.
+    ``in_stream``: it waits for the answer of its topology's stream. ``held_by``: it may not go on before the
+    ``journal`` has what was answered, the ``group`` has heard of this worker, or a ``commit`` lets it begin.
     """
 
     offset: int
@@ -38,6 +39,7 @@ class TaskSnapshot(Struct, frozen=True, kw_only=True):
     last_failure: str | None = None
     waits_for_slot: bool = False
     in_stream: bool = False
+    held_by: str | None = None
 
 
 class PartitionSnapshot(Struct, frozen=True, kw_only=True):

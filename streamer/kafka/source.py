@@ -86,6 +86,7 @@ class Source:
             self.committer,
             revoke_timeout=revoke_timeout,
             in_group=lambda: adapter.generation(consumer) >= 0,
+            losses=lambda: self.membership.heartbeats.losses,
             changed=self.dispatcher.room,
             opened=self.reopened,
             leave=self.leave_journals,
@@ -190,6 +191,7 @@ class Source:
         """Commit what is finished and leave the group, bounded in time."""
         end = self.loop.time() + seconds
         self.dispatcher.trials.close()
+        self.membership.end()
         await self.leave_journals(seconds)
         if not await self.committer.commit_now(list(self.opened()), seconds, leaving=True):
             self.warn("The last commit was not acknowledged in time; what it held will be run again.")

@@ -115,7 +115,7 @@ class Watchdog:
         return [
             *self.loop(now, sight.late, sight.kept, sight.busy),
             *self.heartbeat(sight.unheard),
-            *self.closed(now, sight.closed),
+            *self.closed(now, sight.closed if self.in_touch(sight) else ()),
             *self.consumer(now, sight.partitions),
             *self.tasks(sight.tasks),
         ]
@@ -164,6 +164,10 @@ class Watchdog:
             self.outages["heartbeat"] = said
         elif self.outages.pop("heartbeat", None) is not None:
             yield Finding("Heartbeats get through again.")
+
+    def in_touch(self, sight: Sight) -> bool:
+        """Whether the broker is there: without it no partition can be opened, by whomever."""
+        return sight.unheard is not None and sight.unheard < self.session_timeout * 2 / 3
 
     def closed(self, now: float, places: Sequence[str]) -> Iterable[Finding]:
         """Nothing is read of a partition that is not opened."""

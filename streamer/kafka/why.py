@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from streamer.kafka.snapshot import CallSnapshot, PartitionSnapshot, TaskSnapshot, WorkerSnapshot
 
+HELD_BY = {
+    "journal": "waits until the journal has what was answered, before it calls again",
+    "group": "waits until the group has heard of this worker, before it calls again",
+}
+
 
 def why(partition: PartitionSnapshot, worker: WorkerSnapshot) -> str:
     """Of an assigned partition."""
@@ -39,10 +44,14 @@ def waits(task: TaskSnapshot, worker: WorkerSnapshot) -> str:
     if task.state == "admitted":
         if worker.quarantined:
             return "waits for the trial of what ran when a worker crashed"
+        if task.held_by == "commit" and worker.unwritable is not None:
+            return f"waits for a commit that lets it begin; output can't be written: {worker.unwritable}"
         if worker.busy >= worker.concurrency:
             return f"waits for a run slot ({worker.busy} of {worker.concurrency} busy)"
         return "waits behind another task of its key"
     call = task.call
+    if task.held_by is not None and (call is None or call.seconds is None):
+        return HELD_BY[task.held_by]
     if call is not None and call.seconds is None and call.limit is None:
         return f"waits for a call of {called(call)} that it is to share with others"
     if call is not None and call.seconds is None:

@@ -18,6 +18,8 @@ class Reader:
     def __init__(self, rig: Rig) -> None:
         self.ids: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
+        self.possible_duplicate_calls: dict[str, int] = {}
+        """What each result says, of several the most."""
         self.rig = rig
         self.topic = rig.output
         self.consumer = AIOKafkaConsumer(
@@ -44,6 +46,9 @@ class Reader:
                     result = json.loads(record.value)
                     self.ids[result["task_id"]] += 1
                     self.statuses[result["status"]] += 1
+                    said = result.get("possible_duplicate_calls") or 0
+                    most = self.possible_duplicate_calls.get(result["task_id"], 0)
+                    self.possible_duplicate_calls[result["task_id"]] = max(said, most)
 
     async def until(self, count: int, seconds: float = 90) -> None:
         """Wait for the results of so many different tasks."""

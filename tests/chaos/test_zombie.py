@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.processes import DELIVERIES, ROUNDS, SESSION, Site, questions
+from tests.chaos.processes import DELIVERIES, ROUNDS, SESSION, Site, question, questions
 from tests.chaos.reading import Reader
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -61,6 +61,43 @@ async def test_a_zombie_publishes_at_most_what_it_had_in_flight(site: Site, deli
     assert reader.repeated <= in_flight
     assert delivery != "exactly-once" or not published
     assert any(where == log and number_of(prompt) >= BEFORE for where, prompt, _, _ in site.seen.calls)
+    for worker in workers:
+        assert await worker.terminate() == 0
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_a_zombie_pays_for_no_step_that_another_has_paid_for(site: Site, delivery):
+    """Tasks of many steps, half way through: thawed it calls nothing that was answered, and the results say what was."""
+    servers = [await site.model_server("--latency", "1") for _ in range(2)]
+    workers = [await site.worker(url, delivery=delivery) for url, _ in servers]
+    log = servers[0][1]
+    tasks = [in_steps(number) for number in range(SLOTS)]
+    async with Reader(site.rig) as reader:
+        await site.rig.produce(tasks)
+        await asyncio.sleep(2.5)
+        workers[0].signal(signal.SIGSTOP)
+        await asyncio.sleep(2 * SESSION)
+        thawed = workers[0].signal(signal.SIGCONT)
+        await reader.until(len(tasks))
+        await site.rig.all_committed()
+        await asyncio.sleep(1)
+    reader.all_there(len(tasks), delivery)
+    calls = site.seen.calls
+    others = {prompt: answered for where, prompt, _, answered in calls if where != log and answered}
+    wasted = [
+        prompt
+        for where, prompt, received, _ in calls
+        if where == log and received > thawed and others.get(prompt, received) < received - LAG
+    ]
+    again: Counter[int] = Counter()
+    for prompt, times in site.seen.received.items():
+        again[number_of(prompt)] += len(times) - 1
+    said = {int(task_id[1:]): most for task_id, most in reader.possible_duplicate_calls.items()}
+    print(
+        f"{again.total()} calls made again, the results say {sum(said.values())} at most; {len(wasted)} were wasted"
+    )
+    assert wasted == []
+    assert {number: many for number, many in again.items() if many > said.get(number, 0)} == {}
     for worker in workers:
         assert await worker.terminate() == 0
 
@@ -129,6 +166,14 @@ async def spread(site: Site, tasks: list[dict]) -> None:
         await asyncio.sleep(0.5)
 
 
+def in_steps(number: int) -> dict:
+    """A task of eight paid steps, one after another."""
+    steps = [question(number, prompt=f"question {number} step {step}") for step in range(8)]
+    for step in steps:
+        del step["id"]
+    return {"id": f"t{number}", "kind": "sequence", "tasks": steps}
+
+
 def number_of(prompt: str) -> int:
     """The number of the task that asked it."""
-    return int(prompt.removeprefix("question "))
+    return int(prompt.split()[1])

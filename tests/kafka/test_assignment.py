@@ -52,12 +52,13 @@ class Office:
         turns = SimpleNamespace(over=lambda: None)
         self.opener = Opener(seconds)
         self.said, self.released = [], []
-        self.looks = 0
+        self.looks = self.losses = 0
         self.assignment = Assignment(
             self.opener,
             SimpleNamespace(turns=turns, hurry=lambda: None, commit_now=nothing),
             revoke_timeout=1,
             in_group=lambda: False,
+            losses=lambda: self.losses,
             changed=asyncio.Event(),
             opened=lambda: None,
             leave=nothing,
@@ -106,11 +107,10 @@ async def test_one_that_was_lost_while_others_are_opened_waits_its_time_and_is_o
     assert office.said == ["tasks-0: another worker had it meanwhile; it is read anew."]
 
 
-async def test_a_partition_is_overdue_until_it_is_open_but_not_while_the_cluster_cannot_be_asked():
-    """Nor while it is held back: both say so themselves, and a new start would heal neither."""
+async def test_a_partition_is_overdue_until_it_is_open_but_not_while_it_is_held_back():
     office = Office(1)
     assignment = office.assignment
-    office.opener.fails, office.looks = 3, 4
+    office.looks = 4
     seen = []
     await assignment.on_partitions_assigned([ONE, OTHER])
     while not assignment.opening.done():
@@ -118,6 +118,23 @@ async def test_a_partition_is_overdue_until_it_is_open_but_not_while_the_cluster
         await asyncio.sleep(0.5)
     assert list(dict.fromkeys(seen)) == [(0, 1), (0,), (), (1,)]
     assert assignment.overdue() == []
+
+
+async def test_a_partition_is_trusted_as_of_when_its_opening_began():
+    """Who is put out of the group meanwhile does not know what the next one did."""
+    office = Office(5)
+    assignment = office.assignment
+    office.losses = 1
+    await assignment.on_partitions_assigned([ONE])
+    await asyncio.sleep(1)
+    office.losses = 2
+    await assignment.opening
+    assert assignment.partitions[ONE].trusted == 1
+    await assignment.on_partitions_revoked([ONE])
+    await assignment.on_partitions_assigned([ONE])
+    assert assignment.partitions[ONE].trusted == 1
+    await assignment.opening
+    assert assignment.partitions[ONE].trusted == 2
 
 
 STEPS = st.lists(

@@ -1,62 +1,143 @@
-"""A worker that its group has not heard of for a session begins nothing until it has."""
+"""A worker that its group may have put out begins nothing until it knows better."""
 
 import asyncio
 from types import SimpleNamespace
 
 import pytest
 
-from streamer.kafka.membership import LOOK, LOOKS, Membership
+from streamer.kafka import adapter, membership
+from streamer.kafka.membership import LOOK, TICK, Membership
+from streamer.kafka.partition import Partition
 
 pytestmark = pytest.mark.virtual_time
+SESSION, JOIN = 6.0, 60.0
+
+
+class Coordinator:
+    """aiokafka's, as far as it is looked at; the test is the broker."""
+
+    def __init__(self):
+        self.generation = 3
+        self._rebalance_timeout_ms = JOIN * 1000
+        self._heartbeat_task = None
+        self.answers = asyncio.Queue()
+
+    async def _do_heartbeat(self):
+        return await self.answers.get()
+
+    def reset_generation(self):
+        self.generation = -1
 
 
 class Group:
-    """Heard of the worker so many seconds ago; None is a worker in no group."""
+    """A worker's place in its group. ``step`` lets time pass, ``freeze`` without a turn of the loop."""
 
-    def __init__(self, unheard):
-        self.silence = unheard
-        self.asked = 0
-        self.membership = Membership(None, session_timeout=6)
-        self.membership.heartbeats = self
+    def __init__(self, monkeypatch):
+        self.frozen = 0.0
+        loop = asyncio.get_running_loop()
+        for module in (adapter, membership):
+            monkeypatch.setattr(module, "monotonic", lambda: 1000 + loop.time() + self.frozen)
+        self.coordinator = Coordinator()
+        self.membership = Membership(SimpleNamespace(_coordinator=self.coordinator), SESSION)
+        self.membership.begin()
+        self.partition = Partition("t", 0)
 
-    def unheard(self):
-        self.asked += 1
-        return self.silence
+    def freeze(self, seconds):
+        self.frozen += seconds
 
+    def join(self):
+        """It has joined: heartbeats begin."""
+        self.coordinator._heartbeat_task = asyncio.get_running_loop().create_future()
+        return self.membership.valid
 
-@pytest.mark.parametrize(
-    ("unheard", "valid"), [(0, True), (5.9, True), (6, False), (60, False), (None, False)]
-)
-async def test_it_counts_for_the_time_of_a_session(unheard, valid):
-    assert Group(unheard).membership.valid is valid
+    def rejoin(self):
+        """The group is rebalanced, and no heartbeat is sent meanwhile."""
+        self.coordinator._heartbeat_task = None
 
+    async def beat(self, success=True, freeze=0.0):
+        """One is sent, and answered, which is read after so long."""
+        beat = asyncio.ensure_future(self.coordinator._do_heartbeat())
+        await asyncio.sleep(0)
+        self.freeze(freeze)
+        self.coordinator.answers.put_nowait(success)
+        await beat
 
-@pytest.mark.parametrize("unheard", [6, None])
-async def test_all_who_wait_go_on_once_it_is_heard_of(unheard):
-    group, loop = Group(unheard), asyncio.get_running_loop()
-    waiting = [asyncio.ensure_future(group.membership.heard(lambda: True)) for _ in range(1_000)]
-    await asyncio.sleep(10.02)
-    assert not any(waiter.done() for waiter in waiting)
-    group.silence = 0
-    await asyncio.gather(*waiting)
-    assert loop.time() == pytest.approx(10.05)
-    assert group.membership.timer is None
-
-
-async def test_who_does_not_want_to_any_more_is_let_go_soon():
-    group, loop = Group(None), asyncio.get_running_loop()
-    record = SimpleNamespace(mine=True)
-    waiting = asyncio.ensure_future(group.membership.heard(lambda: record.mine))
-    await asyncio.sleep(3.01)
-    record.mine = False
-    await waiting
-    assert loop.time() <= 3.01 + LOOK * LOOKS
+    @property
+    def trusts(self):
+        return self.membership.trusts(self.partition)
 
 
-async def test_thousands_who_wait_do_not_each_look_at_every_turn():
-    group = Group(None)
-    waiting = [asyncio.ensure_future(group.membership.heard(lambda: True)) for _ in range(1_000)]
+@pytest.fixture
+async def group(monkeypatch):
+    group = Group(monkeypatch)
+    yield group
+    group.membership.end()
+
+
+async def test_it_counts_for_a_session_after_a_heartbeat_that_got_through(group):
+    assert (group.membership.valid, group.trusts) == (False, False)
+    assert group.join()
+    await asyncio.sleep(SESSION - 0.1)
+    assert group.trusts
+    await group.beat()
+    await asyncio.sleep(SESSION - 0.1)
+    assert group.trusts
+    await group.beat(success=False)
+    await asyncio.sleep(0.2)
+    assert (group.membership.valid, group.trusts) == (False, False)
+    await group.beat()  # the broker was away: nobody was put out
+    assert group.trusts
+
+
+async def test_an_answer_that_was_read_late_counts_from_when_it_was_asked_for(group):
+    """It lay there while the process was stopped, and others took over."""
+    group.join()
+    await group.beat(freeze=2 * SESSION)
+    assert not group.trusts
+
+
+async def test_what_is_under_way_is_trusted_while_the_group_is_rebalanced(group):
+    """However slow another member is, nobody is given what others have before all have joined."""
+    group.join()
+    await group.beat()
+    group.rejoin()
+    await asyncio.sleep(SESSION + JOIN - 0.1)
+    assert (group.membership.valid, group.trusts) == (False, True)
+    await asyncio.sleep(0.2)
+    assert not group.trusts
+
+
+@pytest.mark.parametrize("turns", [0, 3])
+async def test_not_after_it_was_frozen_meanwhile(group, turns):
+    """Whether anything of it is seen first by who asks, or by the tick."""
+    group.join()
+    group.rejoin()
+    await asyncio.sleep(1)
+    assert group.trusts
+    group.freeze(2 * SESSION)
+    await asyncio.sleep(turns * TICK)
+    assert not group.trusts
+    group.join()  # the same generation: nobody had it
+    assert group.trusts
+
+
+async def test_nor_once_the_group_has_put_it_out_until_it_was_seen_that_nobody_had_it(group):
+    group.join()
+    group.coordinator.reset_generation()
+    group.rejoin()
+    assert not group.trusts
+    group.coordinator.generation = 5
+    group.join()
+    assert (group.membership.valid, group.trusts) == (True, False)
+    group.partition.trusted = group.membership.heartbeats.losses
+    assert group.trusts
+
+
+async def test_who_waits_goes_on_soon_after(group):
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.ensure_future(group.membership.wait(lambda: group.trusts))
     await asyncio.sleep(10)
-    assert group.asked <= 1_000 * (10 / (LOOK * LOOKS) + 1) + 10 / LOOK
-    for waiter in waiting:
-        waiter.cancel()
+    assert not waiting.done()
+    group.join()
+    await waiting
+    assert loop.time() <= 10 + LOOK

@@ -101,6 +101,16 @@ def test_a_task_with_a_long_timeout_may_run_for_twice_that() -> None:
     assert (limit_of(600, None), limit_of(600, 10.0), limit_of(600, 1000.0)) == (600, 600, 2000)
 
 
+@pytest.mark.parametrize("unheard", [None, 30.0])
+def test_a_partition_that_is_not_opened_while_the_broker_is_away_is_not_told_of(
+    unheard: float | None,
+) -> None:
+    dog = Watchdog()
+    found = seconds(dog, 0, 1000, lambda now: fine(closed=["t-0"], unheard=unheard))
+    assert not [finding for finding in found if "not opened" in finding.sentence]
+    assert dog.troubles == {}
+
+
 def test_a_partition_that_is_not_opened_is_told_of_once_and_when_it_is_that_is_said() -> None:
     dog = Watchdog()
     found = seconds(dog, 0, 1000, lambda now: fine(closed=["t-0"]))

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from streamer.events import Outcome
 from streamer.kafka.journal.log import Log
+from streamer.kafka.partition import Partition
 from streamer.kafka.record import PARKED, RUNNING, Record
 
 
@@ -31,11 +32,12 @@ class Way(Protocol):
 class Standing(Protocol):
     """Whether this worker still is in its group, as far as it can know."""
 
-    @property
-    def valid(self) -> bool: ...
+    def trusts(self, partition: Partition) -> bool:
+        """Whether a partition is still its own."""
+        ...
 
-    async def heard(self, wanted: Callable[[], bool]) -> None:
-        """Return once it is, or that is not wanted any more."""
+    async def wait(self, until: Callable[[], bool]) -> None:
+        """Return once that is so; it has to do with the group."""
         ...
 
 
@@ -48,7 +50,7 @@ class TaskMemory:
     Invariant: nothing is noted of a task that has its result: what it left would never be forgotten.
     """
 
-    __slots__ = ("channel", "membership", "parking", "record", "restarted", "ticket", "unparking")
+    __slots__ = ("channel", "membership", "parking", "record", "restarted", "settling", "ticket", "unparking")
 
     def __init__(
         self,
@@ -66,6 +68,8 @@ class TaskMemory:
         self.parking = park
         self.unparking = unpark
         self.ticket = 0
+        self.settling = 0
+        """How many of its calls wait until they may begin."""
 
     @property
     def unsettled(self) -> bool:
@@ -73,7 +77,7 @@ class TaskMemory:
 
     @property
     def unsure(self) -> bool:
-        return not self.membership.valid
+        return not self.membership.trusts(self.record.partition)
 
     @property
     def gone(self) -> bool:
@@ -92,9 +96,20 @@ class TaskMemory:
             self.ticket = self.channel.note(self.record.offset, outcome)
 
     async def settle(self) -> None:
-        await self.channel.settle(self.ticket)
-        if self.unsure:
-            await self.membership.heard(lambda: not self.gone)
+        self.settling += 1
+        try:
+            await self.channel.settle(self.ticket)
+            if self.unsure:
+                await self.membership.wait(lambda: self.gone or not self.unsure)
+        finally:
+            self.settling -= 1
+
+    @property
+    def held_by(self) -> str | None:
+        """What its next call waits for, if any does: for whoever wants to see what it does."""
+        if not self.settling:
+            return None
+        return "journal" if self.unsettled else "group"
 
     def park(self) -> None:
         self.parking(self.record)

@@ -45,8 +45,11 @@ class Task:
             unpark=lambda record: self.told.append(("unpark", record)),
         )
 
-    async def heard(self, wanted: Callable[[], bool]) -> None:
-        while wanted() and not self.valid:
+    def trusts(self, partition: Partition) -> bool:
+        return self.valid and partition is self.partition
+
+    async def wait(self, until: Callable[[], bool]) -> None:
+        while not until():
             self.group.clear()
             await self.group.wait()
 
@@ -84,10 +87,12 @@ async def test_who_settles_waits_until_all_it_noted_is_durable() -> None:
     task.memory.note(outcome(2, number=2))
     assert task.memory.unsettled
     assert task.woken == 0
+    assert task.memory.held_by is None
     settling = task.channel.loop.create_task(task.memory.settle())
     while not task.woken:
         await task.channel.loop.create_task(nothing())
     assert not settling.done()
+    assert task.memory.held_by == "journal"
     assert task.write() == 2
     await settling
     assert not task.memory.unsettled
@@ -116,10 +121,11 @@ async def test_who_is_out_of_its_group_is_unsure_until_the_group_has_heard_of_it
     settling = task.channel.loop.create_task(task.memory.settle())
     await task.channel.loop.create_task(nothing())
     assert not settling.done()
+    assert task.memory.held_by == "group"
     task.valid = True
     task.group.set()
     await settling
-    assert not task.memory.unsure
+    assert (task.memory.unsure, task.memory.held_by) == (False, None)
 
 
 async def test_who_waits_for_the_group_ends_with_its_partition() -> None:
