@@ -90,6 +90,11 @@ def own(headers: Headers) -> Headers:
     return headers[:last]
 
 
+def added(headers: Headers) -> Headers:
+    """What a dead letter added to the record's own."""
+    return headers[len(own(headers)) :]
+
+
 def full_name(error: BaseException) -> str:
     """An exception's class with its module, as Java writes it."""
     kind = type(error)

@@ -9,6 +9,8 @@ from streamer.kafka.dead_letters import Headers
 from streamer.kafka.record import Record
 from streamer.results import Result
 
+MODEST = 16_384
+"""A topic that takes no record of so many bytes is set wrongly, and is waited for."""
 BATCH_BYTES = 262_144
 """Below every broker's default limit, so that only a single large result can be refused for its size."""
 
@@ -25,6 +27,17 @@ class Outgoing(NamedTuple):
     """It is what was left of something larger."""
     also: tuple[str, Outgoing] | None = None
     """What else is written for the record, and its topic: it is finished when both are acknowledged."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        names = sum(len(name) + len(text) for name, text in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + names
+
+    @property
+    def can_be_less(self) -> bool:
+        """Whether something smaller can stand for it where it is refused."""
+        return not self.reduced or self.size > MODEST
 
 
 class Outlet:

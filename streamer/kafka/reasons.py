@@ -26,7 +26,7 @@ REASONS = {
         "Run a version that knows the kind and then redrive, or let the producer send another kind.",
     ),
     "too_large": Reason(
-        "The value is larger than max_message_bytes.",
+        "The value is larger than max_message_bytes; or its task's id, key or headers are, so that no result can be written.",
         "Raise STREAMER_MAX_MESSAGE_BYTES and then redrive, or let the producer use a claim check.",
     ),
     "failed": Reason(

@@ -182,14 +182,18 @@ class Sink(Flushing):
         for outgoing in back:
             outgoing.record.partition.refuse(outgoing.record)
         self.producing.troubled = True
-        if isinstance(error, TOO_LARGE) and not back[0].reduced:
+        if isinstance(error, TOO_LARGE) and back[0].can_be_less:
             if len(back) > 1:
                 outlet.one_by_one = len(back)
             else:
                 large = outlet.waiting.popleft()
                 sentence = too_large(large, outlet.topic, error)
-                self.warn(f"{sentence} {outlet.topic} gets what is left without them.")
-                outlet.waiting.appendleft(self.write(large, sentence)[1])
+                topic, less = self.write(large, sentence)
+                self.warn(f"{sentence} {topic} gets what is left without them.")
+                if topic == outlet.topic:
+                    outlet.waiting.appendleft(less)
+                else:
+                    self.place(topic, less)
             self.wake.set()
             return
         self.complaint.raise_(outlet.place, f"{type(error).__name__}: {error}")

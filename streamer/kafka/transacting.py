@@ -156,12 +156,12 @@ class Transacting:
             also = outgoing.also
             second = also is not None and also[0] == line.refusing
             place, part = also if also is not None and second else (topic, outgoing)
-            if part.reduced:
+            if not part.can_be_less:
                 self.complain(line, error, place)
                 return
             sentence = too_large(part, place, error)
-            self.warn(f"{sentence} {place} gets what is left without them.")
             less = self.write(part, sentence)
+            self.warn(f"{sentence} {less[0]} gets what is left without them.")
             line.waiting[0] = (topic, outgoing._replace(also=less)) if second else less
 
     def complain(self, line: Line, error: BaseException, topic: str | None = None) -> None:

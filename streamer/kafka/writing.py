@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from streamer.decoding import JSON, MSGPACK
 from streamer.errors import Category, InvalidTask
 from streamer.kafka.claims import CLAIM
-from streamer.kafka.dead_letters import VALUE_BYTES, dead_letter_headers
+from streamer.kafka.dead_letters import VALUE_BYTES, added, dead_letter_headers
 from streamer.kafka.notices import Notices
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.record import Record
@@ -19,6 +19,8 @@ from streamer.results import Encoder, Failure, Result, Status, Unencodable
 STATUS = {status: status.value.encode() for status in Status}
 UNANSWERED = (Status.FAILED, Status.TIMED_OUT)
 """What may become a dead letter as well: the others ended as somebody wanted, or for another's failure."""
+LONGEST_HEADER = 4_096
+"""Of what a dead letter says, where its record's own headers are left out."""
 
 
 class Writer:
@@ -88,7 +90,12 @@ class Writer:
         return self.dead_letters, Outgoing(record, message.key, message.value, headers, None)
 
     def smaller(self, outgoing: Outgoing, refused: str) -> tuple[str, Outgoing]:
-        """A failed result with the sizes; a dead letter without its value, which the input still holds."""
+        """A failed result with the sizes; a dead letter without its value, which the input still holds.
+
+        Where that was not small enough: a dead letter that only says where its record is.
+        """
+        if outgoing.reduced:
+            return self.pointer(outgoing, refused)
         if outgoing.result is not None:
             less = self.result(outgoing.record, bare(failed(outgoing.result, Category.INTERNAL, refused)))
             less = less._replace(reduced=True, also=outgoing.also)
@@ -99,6 +106,19 @@ class Writer:
         return self.dead_letters, outgoing._replace(
             value=None, key=outgoing.key or b"", headers=headers, reduced=True
         )
+
+    def pointer(self, outgoing: Outgoing, refused: str) -> tuple[str, Outgoing]:
+        """What names the record alone, whose id, key or headers are too large by themselves."""
+        record, result = outgoing.record, outgoing.result
+        headers = outgoing.headers
+        if result is not None:
+            problem = InvalidTask(
+                "too_large", f"{refused} Its id, key or headers are too large by themselves."
+            )
+            headers = dead_letter_headers(record.message, problem, self.topology, self.client_id)
+            headers.append((VALUE_BYTES, str(len(record.message.value or b"")).encode()))
+        headers = [(name, text) for name, text in added(headers) if len(text) <= LONGEST_HEADER]
+        return self.dead_letters, Outgoing(record, b"", None, headers, None, reduced=True)
 
 
 def content_type(message: Any) -> str:

@@ -203,6 +203,35 @@ async def test_a_result_over_the_brokers_limit_is_a_failed_one_with_the_sizes(ri
 
 
 @pytest.mark.kafka
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+@pytest.mark.parametrize(
+    ("fields", "header"),
+    [
+        ({"id": "x" * 400_000}, None),
+        ({"id": None}, ("streamer-task-id", b"x" * 400_000)),
+        ({"id": "x" * 150_000}, ("traceparent", b"x" * 700_000)),
+        ({"id": "x" * 400_000, "model": "none:"}, None),
+    ],
+    ids=["id", "header", "id and header", "failed"],
+)
+async def test_what_no_result_can_be_written_for_is_a_dead_letter_and_stops_nobody(
+    rig, fields, header, delivery
+):
+    """The dead letter says where its record is; also where it would have been one besides its result."""
+    task = {name: value for name, value in {**echo(0), **fields}.items() if value is not None}
+    async with rig.worker(rig.topology(delivery=delivery, dead_letter_failed=True)):
+        await rig.produce([task], partition=0, headers=[header] if header else None)
+        await rig.produce([echo(number) for number in range(1, 9)], partition=0)
+        results = await rig.read(8, settle=0.5)
+        (letter,) = await rig.read(1, topic=rig.dead_letters, settle=0.5)
+        await rig.all_committed()
+    assert [result.value["task_id"] for result in results] == [f"t{number}" for number in range(1, 9)]
+    assert letter.headers["streamer-dead-letter-reason"] == b"too_large"
+    assert letter.headers["__connect.errors.offset"] == b"0"
+    assert int(letter.headers["streamer-dead-letter-value-bytes"]) == len(json.dumps(task))
+
+
+@pytest.mark.kafka
 async def test_a_topic_that_takes_not_even_what_is_left_is_waited_for(rig):
     """The worker says so, and goes on when it can."""
     async with rig.worker() as worker:
