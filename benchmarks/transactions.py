@@ -57,7 +57,7 @@ class Run:
         await ensure(Connection(bootstrap_servers=self.bootstrap), wanted, say=lambda _: None)
         flags = ("--bootstrap-servers", self.bootstrap, "--input", self.name, "--output", self.output)
         mode = ("--group", self.name, "--delivery", self.delivery)
-        command = [sys.executable, "-m", "streamer.cli", "run", "topologies/tasks.py", *flags, *mode]
+        command = [sys.executable, "-m", "streamer", "run", "topologies/tasks.py", *flags, *mode]
         self.consumer = AIOKafkaConsumer(
             self.output,
             bootstrap_servers=self.bootstrap,

@@ -36,7 +36,7 @@ def command(peer: str, scenario: Scenario, wiring: Wiring) -> list[str]:
         *("--concurrency", str(scenario.concurrency)),
     ]
     if peer == "streamer":
-        return [sys.executable, "-m", "streamer.cli", "run", scenario.topology, *flags]
+        return [sys.executable, "-m", "streamer", "run", scenario.topology, *flags]
     return [sys.executable, "-m", f"benchmarks.end_to_end.{peer}", *flags, "--answer-by", scenario.answer_by]
 
 

@@ -56,7 +56,7 @@ async def supervise(
         await ensure(plan.connection, wanted, create_missing=create_missing, say=log.warning)
     loop = asyncio.get_running_loop()
     heard, report = os.pipe()
-    command = [sys.executable, "-m", "streamer.cli", "run", *arguments, "--processes=1", f"--report={report}"]
+    command = [sys.executable, "-m", "streamer", "run", *arguments, "--processes=1", f"--report={report}"]
     children = [
         # a session of its own, or a terminal's Ctrl-C would reach a child twice
         await asyncio.create_subprocess_exec(

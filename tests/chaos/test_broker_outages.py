@@ -1,6 +1,9 @@
 """A broker that goes away, and an output that takes nothing."""
 
 import asyncio
+import json
+import urllib.error
+import urllib.request
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -15,6 +18,7 @@ from confluent_kafka.admin import (
 )
 
 from streamer.kafka.topics import Wanted, ensure
+from tests.brokers.server import free_port
 from tests.chaos.processes import DELIVERIES, OUTAGE, ROUNDS, Site, questions
 from tests.chaos.reading import Reader
 from tests.chaos.resources import resident
@@ -27,12 +31,16 @@ pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.timeout(900)]
 async def test_a_broker_that_goes_away_again_and_again_costs_nothing(
     private_broker, topic_name, tmp_path, delivery
 ):
-    """Killed or stopped in the middle, away past the session, back: none missing, none stalled, no call made twice."""
+    """Killed or stopped in the middle, away past the session, back: none missing, none stalled, no call made twice.
+
+    Meanwhile the worker says what is wrong, and that it is healthy: a restart would lose what is under way.
+    """
     broker = private_broker()
     site = Site(Rig(broker.bootstrap_servers, topic_name), tmp_path)
     try:
         url, _ = await site.model_server("--latency", "lognormal(0.3,0.5)", "--seed", "7")
-        worker = await site.worker(url, delivery=delivery)
+        port = free_port()
+        worker = await site.worker(url, delivery=delivery, STREAMER_STATUS_PORT=str(port))
         produced = 0
         async with Reader(site.rig) as reader:
             for number in range(ROUNDS):
@@ -41,6 +49,9 @@ async def test_a_broker_that_goes_away_again_and_again_costs_nothing(
                 await reader.until(produced - 600)
                 await asyncio.to_thread(broker.stop if number % 2 else broker.kill)
                 await asyncio.sleep(OUTAGE)
+                code, said = await asyncio.to_thread(health, port)
+                assert (code, said["healthy"]) == (200, True)
+                assert "No heartbeat has got through" in " ".join(said["problems"])
                 await asyncio.to_thread(broker.start)
             await reader.until(produced, seconds=120)
             await site.rig.all_committed(60)
@@ -56,6 +67,15 @@ async def test_a_broker_that_goes_away_again_and_again_costs_nothing(
         assert not any("Traceback" in line for line in worker.lines)
     finally:
         await site.close()
+
+
+def health(port: int) -> tuple[int, dict]:
+    """What the worker answers to whoever supervises it."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from streamer.settings import ENVIRONMENT
 
-STREAMER = (sys.executable, "-m", "streamer.cli")
+STREAMER = (sys.executable, "-m", "streamer")
 ROOT = Path(__file__).parents[2]
 
 

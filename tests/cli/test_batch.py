@@ -340,7 +340,7 @@ def peak(desk: Desk) -> int:
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:]); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
     )
-    command = [sys.executable, "-m", "streamer.cli", "batch", "module", *desk.flags]
+    command = [sys.executable, "-m", "streamer", "batch", "module", *desk.flags]
     done = subprocess.run(
         [sys.executable, "-c", script, *command],
         cwd=desk.directory,

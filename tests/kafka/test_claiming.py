@@ -86,6 +86,7 @@ WRONG = {
     "nowhere": ("decode_error", "can't be read: FileNotFoundError"),
     "bad.json": ("validation_error", "unknown field `promt`"),
     "other.json": ("decode_error", "its sha256 is another"),
+    "sparse.json": ("decode_error", "its sha256 is another"),
 }
 
 
@@ -93,11 +94,15 @@ async def test_what_cannot_be_read_is_a_dead_letter_with_its_header(rig, tmp_pat
     """So a redrive brings it again; the worker goes on."""
     (tmp_path / "bad.json").write_text('{"kind": "llm", "model": "echo:", "promt": "x"}')
     (tmp_path / "other.json").write_text("{}")
-    claim = {"claim_check": {"location": "other.json", "bytes": 2, "sha256": "0"}}
+    (tmp_path / "sparse.json").write_text("{}")
+    claims = {
+        "other.json": {"claim_check": {"location": "other.json", "bytes": 2, "sha256": "0"}},
+        "sparse.json": {"claim_check": {"sha256": "0"}},
+    }
     async with rig.worker(topology(rig, claim_check=str(tmp_path))):
         for location in WRONG:
             headers = [("streamer-claim-check", location.encode()), ("streamer-task-id", location.encode())]
-            await rig.produce([claim if location == "other.json" else b""], headers=headers)
+            await rig.produce([claims.get(location, b"")], headers=headers)
         letters = await rig.read(len(WRONG), topic=rig.dead_letters)
         await rig.all_committed()
     told = [warning for warning in rig.warnings if f" in {rig.dead_letters} (" in warning]
