@@ -168,6 +168,12 @@ def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     return time.monotonic if ours else loop.time
 
 
+def not_cancelled() -> None:
+    """Go on, unless the running asyncio task is being cancelled and its code swallowed that."""
+    if own_cancellation():
+        raise asyncio.CancelledError
+
+
 def own_cancellation() -> bool:
     """Whether the running asyncio task is being cancelled, so that a CancelledError is not of its code's making."""
     task = asyncio.current_task()

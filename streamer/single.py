@@ -14,7 +14,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from streamer.errors import Cancelled
-from streamer.scope import Scope, own_cancellation
+from streamer.scope import Scope, not_cancelled, own_cancellation
 from streamer.step import Step, current
 from streamer.tasks import Retry, TaskBase
 
@@ -151,7 +151,9 @@ class Single(Observable[T], Generic[T]):
         """Apply a function to the value; what it raises is the failure."""
 
         async def run(step: Step) -> U:
-            return mapper(await self.at(step))
+            value = await self.at(step)
+            not_cancelled()
+            return mapper(value)
 
         return self.like(run, lambda single: single.map(mapper))
 
@@ -162,6 +164,7 @@ class Single(Observable[T], Generic[T]):
         async def run(step: Step) -> Any:
             # two calls of one task: the second is ~2 wherever it is journaled
             value = await step.call().run(self)
+            not_cancelled()
             return await step.call().run(as_single(lambda: mapper(value)))
 
         return Single(again(run), "function", given=lambda previous: self.given(previous).flat_map(mapper))

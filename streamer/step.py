@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from streamer.errors import Cancelled, Category, ChildrenFailed, TimedOut, contained
 from streamer.limits import doze, held, wake
-from streamer.scope import Scope, own_cancellation
+from streamer.scope import Scope, not_cancelled, own_cancellation
 
 if TYPE_CHECKING:
     from streamer.call import Call
@@ -212,8 +212,7 @@ class Step:
 
     async def make(self, single: Single[T]) -> T:
         """Run a Single as a call of the function at this step, which only waits meanwhile."""
-        if own_cancellation():  # which it swallowed
-            raise asyncio.CancelledError
+        not_cancelled()
         call = self.call()
         if not self.working:
             return await call.run(single)

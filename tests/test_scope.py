@@ -381,22 +381,42 @@ class TestStrays:
             sequence,
             lambda *c: retry(3, initial_delay=0.1)(c[0]),
             lambda *c: fallback(retry(3, initial_delay=0.1)(c[0]), c[1]),
+            lambda *c: retry(3, initial_delay=0.1, retry_if_result=lambda _: True)(c[0]),
+            lambda *c: as_single(c[0]).flat_map(lambda _: c[1]),
+            lambda *c: as_single(c[0]).map(lambda _: c[1].began.append(now())),
+            lambda *c: parallel(as_single(c[0]).flat_map(lambda _: c[1])),
         ],
     )
-    async def test_a_swallowed_cancellation_goes_on_to_nothing(self, wrap):
+    @pytest.mark.parametrize("answer", [ConnectionError("cut"), ""], ids=["fails", "answers"])
+    @pytest.mark.parametrize("how", ["timeout", "by id", "from outside"])
+    async def test_a_swallowed_cancellation_goes_on_to_nothing(self, wrap, answer, how):
+        """Whatever the code that swallowed it comes to: nothing more is begun, and nothing has succeeded."""
         second = Work(0, "paid")
 
         class Swallows(Work):
             async def __call__(self) -> Any:
                 self.began.append(now())
-                try:
+                with suppress(asyncio.CancelledError):
                     await asyncio.sleep(60)
-                except asyncio.CancelledError:
-                    raise ConnectionError("cut") from None
+                if answer:
+                    raise answer
+                return answer
 
         first = Swallows()
-        result = await Engine(lambda _: timeout(5)(wrap(first, second))).run(None)
-        assert (result.status, len(first.began), second.began) == (Status.TIMED_OUT, 1, [])
+        plan = wrap(first, second)
+        engine = Engine(lambda _: timeout(5)(plan) if how == "timeout" else plan)
+        running = asyncio.ensure_future(engine.run(None, task_id="t"))
+        await asyncio.sleep(1)
+        if how == "by id":
+            assert engine.cancel("t")
+        if how == "from outside":
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        else:
+            assert (await running).status == ("timed_out" if how == "timeout" else "cancelled")
+        await asyncio.sleep(10)
+        assert (len(first.began), second.began, others()) == (1, [], set())
 
     async def test_what_a_function_left_behind_ends_with_its_task(self):
         """A Single that it subscribed to and forgot is cancelled and awaited."""

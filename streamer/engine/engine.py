@@ -167,6 +167,7 @@ class Engine(Doors, Leaving):
         task_id, loop = scope.task_id, scope.loop
         now = step.started = scope.began
         work = asyncio.current_task(loop)
+        cancelled_before = work.cancelling() if work is not None else 0
         if watched is not None:
             watched.step, watched.work = step, work
         if received is None:
@@ -211,6 +212,8 @@ class Engine(Doors, Leaving):
             await absorb(raised=raised)
             error = Cancelled(BY_ID)
             raised = True
+        if not raised and work is not None and work.cancelling() > cancelled_before:
+            raised = True  # its code swallowed that
         if raised and own_cancellation():
             try:
                 if scope.tasks:

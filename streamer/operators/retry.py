@@ -18,7 +18,7 @@ from streamer.operators.backoff import delay
 from streamer.operators.remaining import again_wanted, back_off
 from streamer.operators.retry_on import RetryOn, Wanted, chooser
 from streamer.operators.telling import Callback, tell
-from streamer.scope import own_cancellation
+from streamer.scope import not_cancelled, own_cancellation
 from streamer.single import Operand, Run, Single
 from streamer.spending import spent
 from streamer.step import Step
@@ -152,6 +152,7 @@ class Attempts:
                 else:
                     if last or self.refused is None or not await seen(self.refused(value)):
                         return value
+                    not_cancelled()
                     if spent(step) is not None:
                         return value
                 wait = delay(self.policy, attempt, wait, self.random)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from msgspec import UNSET
@@ -11,7 +10,7 @@ from streamer.errors import ChildrenFailed, Skipped
 from streamer.operand import as_single
 from streamer.operators.policy import CONTINUE, STOP, Policy, on_error_policy
 from streamer.operators.telling import Callback, Callbacks
-from streamer.scope import own_cancellation
+from streamer.scope import not_cancelled
 from streamer.single import Operand, Single
 from streamer.step import Step
 
@@ -64,8 +63,7 @@ def sequence(
                         previous = values[index] = await child.run(asked)
                     except Exception as error:
                         failures[index] = error
-                    if own_cancellation():  # which its code swallowed
-                        raise asyncio.CancelledError
+                    not_cancelled()
             if callbacks.wanted:
                 if index in failures:
                     await callbacks.failed(failures[index], index, index + 1, total)
