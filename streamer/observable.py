@@ -24,7 +24,7 @@ def single(observable: Observable[T] | Operand) -> Single[T]:
     It is subscribed to on the running loop's scheduler; cancelling disposes of the subscription. Singles in it are
     calls of this one. What else operators take, a Task or a callable, is a Single as well: ``await single(llm("..."))``.
     """
-    if not isinstance(observable, Observable):
+    if isinstance(observable, Single) or not isinstance(observable, Observable):
         return as_single(observable)
 
     async def run(step: Step) -> T:
@@ -44,6 +44,7 @@ def single(observable: Observable[T] | Operand) -> Single[T]:
             value: T = await work(step, only.future)
         finally:
             subscription.dispose()
+            only.close()
             if step.subscribed:
                 await scope.outlast(set(step.subscribed))
         return value
@@ -77,6 +78,11 @@ class Only:
             self.tell(self.future.set_result, self.found[0])
         else:
             self.fail(CallFailed(Category.INVALID_RESPONSE, "The Observable emitted no value."))
+
+    def close(self) -> None:
+        """Nobody waits for it any more; that it failed is no error of anybody's."""
+        if not self.future.cancel() and not self.future.cancelled():
+            self.future.exception()
 
     def fail(self, error: BaseException) -> None:
         self.tell(self.future.set_exception, error)

@@ -33,7 +33,9 @@ def result_of(
     """The Result of a step that has ended; ``received`` is on the loop's clock."""
     scope = step.scope
     started = step.started if step.started is not None else received
-    finished = step.finished if step.finished is not None else scope.now()
+    finished = step.finished
+    if finished is None:
+        finished = received if step.started is None else scope.now()
     task = step.task
     answered = step.answered
     attempts = tuple(step.attempts) if step.calls is None and step.attempts else tuple(made(step))
@@ -95,7 +97,9 @@ def children_of(step: Step, value: Any, received: float) -> tuple[Result, ...] |
 
 def child_result(parent: Step, key: int | str, child: Step, value: Any, received: float) -> Result:
     """A child's result, without the value that its parent's holds at the same place."""
-    began = child.started if child.started is not None else parent.started
+    began = child.started
+    if began is None:  # it never did, as was certain when its parent ended
+        began = parent.finished if parent.finished is not None else parent.started
     result = result_of(
         child,
         value=child.value,

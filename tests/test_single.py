@@ -1,6 +1,7 @@
 """Single: an Observable of one value, awaited, subscribed to, or combined."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -405,6 +406,23 @@ class TestOfAnObservable:
     async def test_values_may_come_from_another_thread(self):
         assert await asyncio.to_thread(lambda: 1) == 1
         assert await single(rx.of("answer").pipe(ops.subscribe_on(NewThreadScheduler()))) == "answer"
+
+    async def test_of_a_single_it_is_that_single(self):
+        """With its children, its clocks and all that its result tells."""
+        of = parallel(Work(1, "a"), Work(1, "b"))
+        assert single(of) is of
+
+    async def test_an_observable_that_fails_when_nobody_waits_any_more_is_no_error(self):
+        told = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        failing = Subject()
+        waiting = asyncio.ensure_future(single(failing).started())
+        await asyncio.sleep(1)
+        waiting.cancel()
+        failing.on_error(passing())
+        await asyncio.wait((waiting,))
+        gc.collect()
+        assert told == []
 
     async def test_it_composes_like_every_single(self):
         assert await fallback(single(rx.throw(passing())), single(rx.of("answer"))) == "answer"

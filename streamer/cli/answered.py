@@ -168,6 +168,10 @@ def places(file: str, output: str) -> tuple[Path, Path] | None:
     if path.is_dir() or not path.parent.is_dir():
         what = "is a directory" if path.is_dir() else f"can't be made: there is no directory {path.parent}"
         raise SettingsError(f"{output} {what}.")
+    if path.exists() and not path.is_file():
+        raise SettingsError(
+            f"--output: {output} is no regular file, of which to take up what is there; - is standard output."
+        )
     return path, path.with_name(f"{path.name.removesuffix('.jsonl')}.dead-letters.jsonl")
 
 

@@ -15,7 +15,7 @@ from streamer.cli.answered import Progress, places
 from streamer.cli.bar import EVERY, bar
 from streamer.cli.ending import end_anyway, leave_now
 from streamer.cli.keeping import Keeper
-from streamer.cli.lines import STDIN, lines
+from streamer.cli.lines import STDIN, lines, there
 from streamer.cli.tally import INTERRUPTED, Tally
 from streamer.decoding import Decoder
 from streamer.errors import InvalidTask, SettingsError, StreamerError
@@ -60,6 +60,7 @@ class Batch:
         """The exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self.received)
+        there(self.file)
         found = places(self.file, self.output)
         progress = None
         if found is not None and self.file != STDIN:

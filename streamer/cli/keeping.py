@@ -12,7 +12,7 @@ import msgspec
 
 from streamer.cli.answered import DEAD_LETTER, ENTRY, OUTCOMES, Answered, Entry, Progress, digest, write
 from streamer.errors import InvalidTask, SettingsError
-from streamer.kafka.writing import encoded
+from streamer.kafka.encoding import encoded
 from streamer.results import Encoder, Result
 
 SYNC_EVERY = 5.0

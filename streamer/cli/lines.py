@@ -34,6 +34,15 @@ def check_file(file: str, key: str | None) -> None:
         raise SettingsError(f"{file} can't be read: {error.strerror}.") from error
 
 
+def there(file: str) -> None:
+    """A SettingsError where it is not, before anything is made for it."""
+    try:
+        if file != STDIN:
+            Path(file).stat()
+    except OSError as error:
+        raise SettingsError(f"{file} can't be read: {error.strerror}.") from error
+
+
 def flows(file: str) -> bool:
     """Whether it comes as it comes, and only once."""
     path = Path(file)

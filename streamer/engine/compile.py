@@ -164,7 +164,7 @@ class Compiler:
                 strategy=task.strategy,
                 weights=task.weights,
                 compare=task.compare,
-                threshold=task.threshold,
+                threshold=task.threshold if task.compare == "similarity" else None,
                 minimum_agreement=task.minimum_agreement,
             ),
             task,

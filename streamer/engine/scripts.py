@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(engine: Doors, task: Any) -> Result:
     """One task, in a loop of its own."""
-    refuse_loop("run_sync(task)", "await engine.run(task)")
+    refuse_loop("run or run_sync", "await engine.run(task)")
 
     async def answer() -> Result:
         async with engine:

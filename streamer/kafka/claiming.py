@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from streamer.decoding import MSGPACK, Decoder
 from streamer.errors import Category, InvalidTask
 from streamer.kafka.claims import CLAIM, ClaimRefused, Store
-from streamer.kafka.writing import bare, content_type, failed
+from streamer.kafka.encoding import bare, failed
+from streamer.kafka.writing import content_type
 from streamer.results import ClaimCheck, Encoder, Result, Unencodable
 
 PATIENCE = 60.0

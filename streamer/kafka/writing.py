@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from streamer.decoding import JSON, MSGPACK
 from streamer.errors import Category, InvalidTask
 from streamer.kafka.claims import CLAIM
 from streamer.kafka.dead_letters import VALUE_BYTES, added, dead_letter_headers
+from streamer.kafka.encoding import bare, encoded, failed
 from streamer.kafka.notices import Notices
 from streamer.kafka.outlet import Outgoing
 from streamer.kafka.record import Record
-from streamer.results import Encoder, Failure, Result, Status, Unencodable
+from streamer.results import Encoder, Result, Status
 
 STATUS = {status: status.value.encode() for status in Status}
 UNANSWERED = (Status.FAILED, Status.TIMED_OUT)
@@ -127,27 +127,3 @@ def content_type(message: Any) -> str:
         if name == "content-type" and value is not None and value.lower().startswith(b"application/msgpack"):
             return MSGPACK
     return JSON
-
-
-def encoded(encoder: Encoder, result: Result, msgpack: bool = False) -> tuple[Result, bytes]:
-    """A result and its bytes; in place of one that can't be encoded a failed one that says why."""
-    try:
-        return result, encoder.encode(result, msgpack)
-    except Unencodable as error:
-        result = failed(result, Category.INTERNAL, str(error))
-    try:
-        return result, encoder.encode(result, msgpack)
-    except Unencodable:  # it was not the value, or not this one
-        result = replace(bare(result), attempts=())
-    return result, encoder.encode(result, msgpack)
-
-
-def failed(result: Result, category: Category, why: str) -> Result:
-    """The same result, failed and without what could not be written."""
-    error = Failure(category=category, type="Unwritable", message=why)
-    return replace(result, status=Status.FAILED, value=None, error=error, claim_check=UNSET)
-
-
-def bare(result: Result) -> Result:
-    """The same result without what can make it large."""
-    return replace(result, metadata=None, children=(), attempts=result.attempts[:10])

@@ -24,6 +24,8 @@ class Limit:
     def __init__(self, limit: int, name: str = "concurrency") -> None:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise SettingsError(f"{name} is a whole number of at least 1, not {limit!r}.")
+        if not isinstance(name, str):
+            raise SettingsError(f"name of a limit is a text, not {name!r}.")
         self.limit = limit
         self.name = name
         self.active = 0

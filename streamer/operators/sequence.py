@@ -89,6 +89,8 @@ def sequence(
 
 def chosen(on_error: str | Callback | None, fail_fast: bool | None) -> tuple[Policy, Callback | None]:
     """What ``on_error`` says, or who is told of errors; the two say how to go on in one way only."""
+    if fail_fast is not None and not isinstance(fail_fast, bool):
+        raise ValueError(f"fail_fast is True or False, not {fail_fast!r}.")
     if not isinstance(on_error, str):
         return CONTINUE if fail_fast is False else STOP, on_error
     if fail_fast is not None:

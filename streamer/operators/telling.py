@@ -19,7 +19,7 @@ async def tell(callback: Callback, *args: Any) -> None:
         if isawaitable(told):
             await told
     except BaseException as error:
-        if not isinstance(error, Exception | asyncio.CancelledError) or own_cancellation():
+        if isinstance(error, KeyboardInterrupt | GeneratorExit) or own_cancellation():
             raise
         asyncio.get_running_loop().call_exception_handler(
             {"message": "A callback raised", "exception": error}

@@ -211,7 +211,7 @@ class Pool:
             )
         if self.crew.closed or self.drains:
             raise self.turned_away()
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self.loop is None:
             self.loop = loop
         elif self.loop is not loop:
@@ -224,8 +224,9 @@ class Pool:
         order.id = order.id or str(uuid4())
         if isinstance(order.priority, bool) or not isinstance(order.priority, int):
             raise SettingsError(f"priority is a whole number, not {priority!r}.")
-        if tag is not None and not isinstance(tag, str):
-            raise SettingsError(f"tag is a text, not {tag!r}.")
+        for name, text in (("id", id), ("tag", tag)):
+            if text is not None and not isinstance(text, str):
+                raise SettingsError(f"{name} is a text, not {text!r}.")
         return order
 
     @property
@@ -272,3 +273,14 @@ class Pool:
                 self.crew.accept(order)
         if self.crew.closed and not self.crew.orders:
             self.crew.dismiss()
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The one of this thread; other threads have to ask it."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "A pool lives on an event loop, and none runs in this thread; submit there: "
+            "asyncio.run_coroutine_threadsafe(pool.submit(...), loop)."
+        ) from None

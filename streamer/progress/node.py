@@ -43,6 +43,8 @@ class Node:
         weights: Mapping[str, float] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
+        if not isinstance(name, str):
+            raise ValueError(f"name is a text, not {name!r}.")
         self.name = name
         self.weight = positive("weight", weight)
         self.total = total
@@ -143,7 +145,9 @@ class Node:
             return min(1.0, over / (known + to_come))
         if self.total is None:
             return 0.0
-        return min(1.0, self.done / self.total) if self.total else 1.0
+        if self.total:
+            return min(1.0, self.done / self.total)
+        return 0.0 if self.state is State.WAITING else 1.0
 
     def snapshot(self) -> Snapshot:
         """How far it is now, with all below it."""

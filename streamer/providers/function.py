@@ -90,6 +90,8 @@ class FunctionTarget:
 
 def targets(functions: Mapping[str, FunctionTarget | Callable[..., Any]]) -> Mapping[str, FunctionTarget]:
     """Functions by the names that tasks call them by; plain ones as targets."""
+    if not isinstance(functions, Mapping):
+        raise SettingsError(f"functions are a mapping of names to functions, not {functions!r}.")
     if all(isinstance(function, FunctionTarget) for function in functions.values()):
         return cast("Mapping[str, FunctionTarget]", functions)  # a topology's, to which others may be added
     for name, function in functions.items():

@@ -45,7 +45,9 @@ def reported():
 
 HOOKS = pytest.mark.parametrize("slow", [False, True], ids=["sync", "async"])
 RAISED = pytest.mark.parametrize(
-    "raised", [RuntimeError("a hook's"), asyncio.CancelledError("a hook's")], ids=lambda e: type(e).__name__
+    "raised",
+    [RuntimeError("a hook's"), asyncio.CancelledError("a hook's"), SystemExit("a hook's")],
+    ids=lambda e: type(e).__name__,
 )
 COMBINED = {
     "parallel": lambda works, **given: parallel(*works, **given),

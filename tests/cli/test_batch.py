@@ -323,15 +323,18 @@ def test_two_batches_do_not_write_one_output(desk: Desk) -> None:
         (["--input", "tasks.jsonl", "--output", "tasks.jsonl"], "are the same file"),
         (["--input", "tasks.jsonl", "--output", "no/such/r"], "there is no directory no/such"),
         (["--input", "tasks.jsonl", "--output", "."], "is a directory"),
+        (["--input", "tasks.jsonl", "--output", "/dev/null"], "/dev/null is no regular file"),
         (["--input", "tasks.jsonl"], "--output"),
         ([*Desk.flags, "--concurrency", "0"], "--concurrency"),
     ],
 )
 def test_wrong_use_is_one_line(desk: Desk, flags: list[str], said: str) -> None:
     desk.input.write_bytes(lines(echo(1)))
+    before = sorted(path.name for path in desk.directory.iterdir() if "own" not in path.name)
     done = desk.run(*flags)
     assert done.code == 2
     assert said in done.one_line
+    assert sorted(path.name for path in desk.directory.iterdir() if "own" not in path.name) == before
 
 
 def peak(desk: Desk) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from streamer.kafka.writing import Writer
 from streamer.results import Attempt, Failure, Result, Status
@@ -80,6 +81,38 @@ def test_a_result_that_cannot_be_written(whole: Result, content_type: bytes) -> 
     assert said["error"]["category"] == "internal"
     assert "cannot" in said["error"]["message"]
     assert said["headers"]["streamer-status"] == b"failed"
+
+
+BAD, GOOD, HELD = object(), result(value="so"), result(value=UNSET)
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("whole", "value", "statuses"),
+    [
+        (result(value=["so", BAD], children=(HELD, HELD)), ["so", None], ["succeeded", "failed"]),
+        (result(value=[BAD, 2], children=(HELD, HELD)), [None, 2], ["failed", "succeeded"]),
+        (result(value={"a": "so", "b": BAD}, children={"a": HELD, "b": HELD}),
+         {"a": "so", "b": None}, ["succeeded", "failed"]),
+        (result(value=["so", ["so", BAD]], children=(HELD, result(value=UNSET, children=(HELD, HELD)))),
+         ["so", None], ["succeeded", "failed"]),
+        (result(value=BAD, winner=1, children=(result(value="late"), HELD)), None, ["succeeded", "failed"]),
+        (result(value=BAD, children=(GOOD, GOOD)), None, ["succeeded", "succeeded"]),
+    ],
+)  # fmt: skip
+def test_one_value_that_cannot_be_written_costs_no_other(
+    whole: Result, value: Any, statuses: list[str], content_type: bytes
+) -> None:
+    """All were paid for: only the child whose value it is fails by it, and with it what it is a part of."""
+    said = written(whole, content_type)
+    children = list(said["children"].values() if isinstance(said["children"], dict) else said["children"])
+    assert (said["status"], said["value"]) == ("failed", value)
+    assert [child["status"] for child in children] == statuses
+    assert [child["error"]["type"] for child in children if child["status"] == "failed"] == ["Unwritable"] * (
+        statuses.count("failed")
+    )
+    inner = children[1].get("children")
+    assert inner is None or (children[1]["value"], inner[0]["status"]) == (["so", None], "succeeded")
 
 
 @pytest.mark.parametrize("failed_too", [True, False])

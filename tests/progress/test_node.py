@@ -126,6 +126,16 @@ def test_a_weight_is_a_number_above_0(weight):
     assert report.children == ()
 
 
+def test_nothing_to_do_is_not_done_before_it_began():
+    report = Progress("report")
+    empty, other = report.child("empty", total=0), report.child("other", weight=3, total=4)
+    assert report.fraction == 0
+    empty.start()
+    assert report.fraction == 0.25
+    other.advance(4)
+    assert report.fraction == 1
+
+
 @pytest.mark.parametrize("total", [-1, float("nan"), float("inf"), True])
 def test_a_total_is_a_number_or_unknown(total):
     with pytest.raises(ValueError, match="total is a number of at least 0, or None, not"):
