@@ -31,7 +31,7 @@ class Outgoing(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes, about."""
-        names = sum(len(name) + len(text) for name, text in self.headers)
+        names = sum(len(name) + len(text or b"") for name, text in self.headers)  # a traceparent may be null
         return len(self.key or b"") + len(self.value or b"") + names
 
     @property

@@ -117,7 +117,7 @@ class Writer:
             )
             headers = dead_letter_headers(record.message, problem, self.topology, self.client_id)
             headers.append((VALUE_BYTES, str(len(record.message.value or b"")).encode()))
-        headers = [(name, text) for name, text in added(headers) if len(text) <= LONGEST_HEADER]
+        headers = [(name, text) for name, text in added(headers) if len(text or b"") <= LONGEST_HEADER]
         return self.dead_letters, Outgoing(record, b"", None, headers, None, reduced=True)
 
 
