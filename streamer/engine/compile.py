@@ -164,7 +164,7 @@ class Compiler:
                 strategy=task.strategy,
                 weights=task.weights,
                 compare=task.compare,
-                threshold=task.threshold if task.compare == "similarity" else None,
+                threshold=task.threshold,
                 minimum_agreement=task.minimum_agreement,
             ),
             task,

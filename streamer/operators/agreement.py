@@ -14,8 +14,6 @@ from streamer.operators.comparing import ABSTAINS, COMPARISONS, Comparison, comp
 STRATEGIES = ("majority", "unanimous", "weighted", "best", "merge")
 WEIGHED = ("weighted", "best")
 ROUNDING = 1e-9
-THRESHOLD = 0.8
-"""From which share of similar letters on two answers are one."""
 ABSENT = object()
 """The key of a field that an object does not have."""
 
@@ -44,22 +42,19 @@ class Election:
         strategy: str = "majority",
         weights: Sequence[float] | None = None,
         compare: str = "exact",
-        threshold: float | None = None,
+        threshold: float = 0.8,
         minimum_agreement: float = 0.6,
     ) -> None:
         if asked < 2:
             raise ValueError(f"consensus() needs at least two tasks, not {asked}.")
         chosen("strategy", strategy, STRATEGIES)
         chosen("compare", compare, COMPARISONS)
-        if threshold is not None:
-            share("threshold", threshold)
-            if compare != "similarity":
-                raise ValueError(f"threshold goes with compare='similarity', not {compare!r}.")
+        share("threshold", threshold)
         share("minimum_agreement", minimum_agreement)
         weighed(weights, strategy, asked)
         self.asked = asked
         self.strategy = strategy
-        self.compare: Comparison = comparison(compare, THRESHOLD if threshold is None else threshold)
+        self.compare: Comparison = comparison(compare, threshold)
         self.json = compare == "json"
         self.weights = None if weights is None else tuple(weights)
         self.needed = 1.0 if strategy == "unanimous" else minimum_agreement

@@ -21,7 +21,7 @@ def consensus(
     strategy: str = "majority",
     weights: Sequence[float] | None = None,
     compare: str = "exact",
-    threshold: float | None = None,
+    threshold: float = 0.8,
     minimum_agreement: float = 0.6,
     concurrency: int | None = None,
 ) -> Single[Any]:
@@ -30,7 +30,7 @@ def consensus(
     ``strategy`` is ``majority``, ``unanimous``, ``weighted`` (by ``weights``, one for each task), ``best`` (of the
     highest weight among those that answered) or ``merge`` (a majority for each field of objects). ``compare`` is
     ``exact``, ``normalized`` (without case, blanks and punctuation around), ``json``, ``number`` (the one in a text) or
-    ``similarity`` (of letters, from ``threshold`` on, 0.8; numbers must be the same). At least ``minimum_agreement`` of
+    ``similarity`` (of letters, from ``threshold`` on; numbers must be the same). At least ``minimum_agreement`` of
     *all that were asked*, failures included, must agree, else it fails with ``no_agreement``; if all fail, with
     :class:`ChildrenFailed`. Ties go to the lowest index. Once somebody has answered and the minimum is out of reach,
     as it is for ``unanimous`` after one failure, what still runs is cancelled. ``concurrency`` is at most how many

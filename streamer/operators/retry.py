@@ -25,8 +25,6 @@ from streamer.step import Step
 from streamer.tasks import Retry
 
 CHANCE = Random()
-SHAPED = {"jitter": ("jitter",), "multiplier": ("exponential", "jitter")}
-"""Settings that only some shapes of back-off have."""
 Operator = Callable[[Operand], Single[Any]]
 
 
@@ -56,7 +54,6 @@ def retry(
     """
     if not isinstance(max_attempts, Retry):
         policy = checked({"max_attempts": max_attempts, **settings})
-        effective(policy, settings)
     elif settings:
         raise ValueError(f"retry: {', '.join(settings)} belongs in the Retry, which is given as well.")
     else:
@@ -221,14 +218,6 @@ def by_default(given: Retry | int | None, whose: str) -> Retry | None:
             f"{whose}: retry is how many attempts in all, at least 1, or a streamer.Retry, not {given!r}."
         )
     return Retry(max_attempts=given)
-
-
-def effective(policy: Retry, said: dict[str, Any]) -> None:
-    """Refuse what is said, and has no effect on a back-off of that shape."""
-    for name, shapes in SHAPED.items():
-        if said.get(name) and policy.backoff not in shapes:
-            known = " or ".join(repr(shape) for shape in shapes)
-            raise ValueError(f"retry: {name} goes with backoff={known}, not {policy.backoff!r}.")
 
 
 def checked(settings: dict[str, Any]) -> Retry:

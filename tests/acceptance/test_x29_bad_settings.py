@@ -253,18 +253,6 @@ CONFLICTS = {
     "race": (lambda: race(work, hedging=Hedging()), "hedging"),
     "consensus": (lambda: voted(weights=[1, 2]), "weights go with strategy"),
     "consensus, weighted": (lambda: voted(strategy="weighted"), "needs weights"),
-    "consensus, a threshold of nothing": (
-        lambda: voted(threshold=0.5),
-        "threshold goes with compare='similarity'",
-    ),
-    "retry, jitter of what has none": (
-        lambda: retry(jitter=0.5),
-        "jitter goes with backoff='jitter', not 'exponential'",
-    ),
-    "retry, a multiplier of what has none": (
-        lambda: retry(backoff="fixed", multiplier=3),
-        "multiplier goes with backoff='exponential' or 'jitter'",
-    ),
     "sequence, a word for fail_fast": (lambda: sequence(work, fail_fast="no"), "fail_fast is True or False"),
     "Limit, a name that is none": (lambda: Limit(1, name=5), "name of a limit is a text"),
     "Progress, a name that is none": (lambda: Progress(5), "name is a text, not 5"),

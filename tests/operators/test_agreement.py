@@ -19,13 +19,12 @@ def elections(draw):
         weights = draw(
             st.lists(st.sampled_from([0, 0.1, 0.2, 1, 3]), min_size=asked, max_size=asked).filter(any)
         )
-    compare = draw(st.sampled_from(["exact", "normalized", "json", "number", "similarity"]))
     election = Election(
         asked,
         strategy,
         weights,
-        compare,
-        draw(st.sampled_from([0, 0.8])) if compare == "similarity" else None,
+        draw(st.sampled_from(["exact", "normalized", "json", "number", "similarity"])),
+        draw(st.sampled_from([0, 0.8])),
         draw(st.sampled_from([0, 0.34, 0.5, 0.6, 1])),
     )
     answers = draw(st.lists(st.none() | VALUES.map(lambda value: (value,)), min_size=asked, max_size=asked))
