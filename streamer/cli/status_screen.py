@@ -14,7 +14,7 @@ from rich.table import Table
 from streamer.cli.screen import console, table
 from streamer.kafka.groups import Committed, Group, Member
 from streamer.kafka.snapshot import PartitionSnapshot, WorkerSnapshot
-from streamer.kafka.why import duration
+from streamer.kafka.why import clipped, duration
 
 WARNINGS_SHOWN = 5
 
@@ -136,7 +136,7 @@ def partitions(found: list[Row]) -> Table:
         committed, seen = row.committed, row.seen
         why = escape(row.why)
         if seen is not None and seen.oldest is not None and not row.fine:
-            why += f"\n[dim]offset {seen.oldest.offset}, task {escape(seen.oldest.task_id)}{age(seen)}[/dim]"
+            why += f"\n[dim]offset {seen.oldest.offset}, task {escape(clipped(seen.oldest.task_id))}{age(seen)}[/dim]"
         shown.add_row(
             str(committed.partition),
             str(row.worker) if row.worker is not None else "-",

@@ -27,7 +27,7 @@ from streamer.kafka.source import Source
 from streamer.kafka.status_server import StatusServer
 from streamer.kafka.transactions import Transactions
 from streamer.kafka.watchdog import Finding, PartitionSight, Remedy, Sight, TasksSight, Watchdog, limit_of
-from streamer.kafka.why import waits, why
+from streamer.kafka.why import clipped, waits, why
 from streamer.limits import Limit
 from streamer.settings import Settings
 from streamer.version import __version__
@@ -193,7 +193,9 @@ class Watch:
             return None
         longest = max(late, key=lambda task: task.seconds or 0.0)
         doing = waits(longest, self.snapshot(with_partitions=False))
-        return TasksSight(place, len(late), longest.task_id, longest.offset, longest.seconds or 0.0, doing)
+        return TasksSight(
+            place, len(late), clipped(longest.task_id), longest.offset, longest.seconds or 0.0, doing
+        )
 
     @property
     def epoch(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamer.kafka.snapshot import CallSnapshot, PartitionSnapshot, TaskSnapshot, WorkerSnapshot
 
+LONGEST_NAME = 80
 HELD_BY = {
     "journal": "waits until the journal has what was answered, before it calls again",
     "group": "waits until the group has heard of this worker, before it calls again",
@@ -59,7 +60,9 @@ def waits(task: TaskSnapshot, worker: WorkerSnapshot) -> str:
     if call is not None:
         what = called(call) if call.provider == "function" else f"answer of {call.provider}"
         others = f", {task.calls} calls in all" if task.calls > 1 else ""
-        return f"waits for {what} (attempt {call.attempt_id}, {duration(call.seconds)}{others})"
+        return (
+            f"waits for {what} (attempt {clipped(call.attempt_id or '')}, {duration(call.seconds)}{others})"
+        )
     if task.waits_for_slot:
         return f"waits for a run slot again ({worker.busy} of {worker.concurrency} busy)"
     if task.resumes_at is not None:
@@ -72,6 +75,11 @@ def waits(task: TaskSnapshot, worker: WorkerSnapshot) -> str:
 
 def called(call: CallSnapshot) -> str:
     return f"function {call.model}" if call.provider == "function" else call.provider
+
+
+def clipped(name: str) -> str:
+    """A name that fits into a sentence: of a long one both ends, which say most."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
 
 
 def duration(seconds: float | None) -> str:

@@ -81,5 +81,12 @@ def test_nothing_holds_up_what_is_done() -> None:
     assert why(PartitionSnapshot(topic="t", partition=0, open=False), worker()).startswith("is being opened")
 
 
+def test_a_long_name_is_clipped_in_the_middle() -> None:
+    long = CallSnapshot(provider="openai", model="m", attempt_id="x" * 30_000 + "/1#2", seconds=3.0)
+    sentence = why(partition(task(call=long, calls=1)), worker())
+    assert len(sentence) < 150
+    assert sentence.endswith("x/1#2, 3 s)")
+
+
 def test_durations_are_for_people() -> None:
     assert [duration(s) for s in (None, 4.2, 600, 12_600)] == ["?", "4 s", "10 min", "3.5 h"]
