@@ -134,14 +134,11 @@ class Heartbeats:
         self.reset()
 
     @property
-    def beating(self) -> bool:
-        routine = self.coordinator._heartbeat_task  # noqa: SLF001
-        return routine is not None and not routine.done()
-
-    @property
     def joining(self) -> bool:
         """Whether it is a member that has no heartbeats, since the group is rebalanced."""
-        return not self.beating and self.last > 0.0 and generation_of(self.coordinator) >= 0
+        routine = self.coordinator._heartbeat_task  # noqa: SLF001
+        beating = routine is not None and not routine.done()
+        return not beating and self.last > 0.0 and generation_of(self.coordinator) >= 0
 
     @property
     def join_timeout(self) -> float:
@@ -150,9 +147,9 @@ class Heartbeats:
 
     def unheard(self) -> float | None:
         """Seconds since; None while it is in no group, or joins one, which counts as a heartbeat."""
-        if not self.beating:
-            return None
         routine = self.coordinator._heartbeat_task  # noqa: SLF001
+        if routine is None or routine.done():
+            return None
         if routine is not self.routine:
             self.routine, self.last = routine, monotonic()
         return monotonic() - self.last
