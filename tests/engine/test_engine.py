@@ -460,3 +460,12 @@ async def test_what_a_task_says_of_itself_holds_for_a_call_made_of_it():
     result = await Engine().run(provider("simulated:slow?latency=60")(task))
     assert (result.task_id, result.tag, result.metadata) == ("mine", "t", {"a": 1})
     assert (result.status, result.error.category) == ("timed_out", "deadline")
+
+
+async def test_what_was_skipped_ended_with_its_parent():
+    """Not when the whole task did: whoever draws a task by its times sees what happened."""
+    result = await Engine().run(parallel(sequence(Work(1, error=passing()), Work(1)), Work(3)))
+    stopped = result.children[0]
+    skipped = stopped.children[1]
+    assert skipped.status == "skipped"
+    assert skipped.started_at == skipped.finished_at == stopped.finished_at < result.finished_at
