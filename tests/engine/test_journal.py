@@ -16,7 +16,7 @@ from streamer.errors import CallFailed, Category, SettingsError
 from streamer.providers.function import FunctionTarget
 from streamer.providers.protocol import Response
 from streamer.providers.registry import Registry
-from streamer.results import Status, Usage
+from streamer.results import Result, Status, Usage
 from streamer.topology import Topology
 from tests.engine.memory import LATENCY, Model, Runs
 from tests.engine.test_properties import Plain
@@ -225,31 +225,29 @@ class TestRecall:
         result = await task
         assert (result.status, result.children[1].status, free.began) == ("failed", "cancelled", [])
 
-    @pytest.mark.parametrize("ours", [True, False])
-    async def test_no_call_begins_while_the_task_may_be_another_workers(self, ours):
-        """A worker that was frozen goes on once its group has heard of it, if the task still is its own."""
-        model, between = Model(), FunctionTarget(Work(3), "between")
-        runs = Runs(lambda: sequence(model.ask("a"), between(), model.ask("b")))
+    async def thawed(self, plan: Any, model: Model, ours: bool) -> Result:
+        """The result where after two seconds the task may be another worker's, and after eight more that is known."""
+        runs = Runs(plan)
         task = asyncio.ensure_future(runs.run(runs.journal))
         await asyncio.sleep(2)
         runs.journal.unsure = True
         await asyncio.sleep(8)
         assert model.prompts == ["a"]
         runs.journal.unsure, runs.journal.gone = False, not ours
-        assert (await task).status == ("succeeded" if ours else "failed")
+        return await task
+
+    @pytest.mark.parametrize("ours", [True, False])
+    async def test_no_call_begins_while_the_task_may_be_another_workers(self, ours):
+        """A worker that was frozen goes on once its group has heard of it, if the task still is its own."""
+        model, between = Model(), FunctionTarget(Work(3), "between")
+        plan = lambda: sequence(model.ask("a"), between(), model.ask("b"))  # noqa: E731
+        assert (await self.thawed(plan, model, ours)).status == ("succeeded" if ours else "failed")
         assert model.prompts == ["a", "b"][: 2 if ours else 1]
 
     @pytest.mark.parametrize("ours", [True, False])
     async def test_nor_does_a_call_begin_that_waited_for_its_slot_meanwhile(self, ours):
-        model = Model(concurrency=1)
-        runs = Runs(lambda: parallel(*map(model.ask, "abc")))
-        task = asyncio.ensure_future(runs.run(runs.journal))
-        await asyncio.sleep(0.5)
-        runs.journal.unsure = True
-        await asyncio.sleep(9.5)
-        assert model.prompts == ["a"]
-        runs.journal.unsure, runs.journal.gone = False, not ours
-        await task
+        model = Model(lambda prompt, number: (3, f"{prompt}!"), concurrency=1)
+        await self.thawed(lambda: parallel(*map(model.ask, "abc")), model, ours)
         assert model.prompts == ["a", "b", "c"][: 3 if ours else 1]
         assert (model.ask.calls.active, model.ask.calls.peak) == (0, 1)
 
